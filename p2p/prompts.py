@@ -1,0 +1,100 @@
+"""Words of a prompt and the text encoder's tokens they become."""
+
+import difflib
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A tokenized prompt.
+
+    Attributes:
+        text: the prompt as given.
+        words: its words, split at white space.
+        token_ids: begin-of-text, the words' tokens, end-of-text; without padding.
+        word_tokens: for each word the positions of its tokens, counted with begin-of-text at 0.
+        num_tokens: the text encoder's sequence length, padding included.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    word_tokens: tuple[range, ...]
+    num_tokens: int
+
+    def tokens_of(self, word: str, role: str) -> list[int]:
+        """Positions of the tokens of every occurrence of `word`.
+
+        Raises:
+            ValueError: `word` is not in the prompt; the message names `role`, the setting that asked.
+        """
+        wanted = _normalised_words(word)
+        starts = [i for i in range(len(self.words)) if _matches(self.words[i : i + len(wanted)], wanted)]
+        if not starts or not wanted:
+            close = difflib.get_close_matches(normalise(word), [normalise(w) for w in self.words], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"{role}: the word {word!r} is not in the prompt {self.text!r}; "
+                f"its words are {', '.join(self.words) or '(none)'}{hint}"
+            )
+        return [t for i in starts for tokens in self.word_tokens[i : i + len(wanted)] for t in tokens]
+
+
+def tokenize(tokenizer: Any, text: str) -> Prompt:
+    """Split `text` into words and tokens; the tokens are those of the whole text.
+
+    Raises:
+        ValueError: the text has more tokens than the text encoder reads, or its tokens do not follow its words.
+    """
+    words = tuple(text.split())
+    pieces = [_bare_ids(tokenizer, word) for word in words]
+    token_ids = list(tokenizer(text).input_ids)
+    limit = int(tokenizer.model_max_length)
+    if len(token_ids) > limit:
+        raise ValueError(
+            f"the prompt {text!r} has {len(token_ids)} tokens, the text encoder reads at most {limit} "
+            "(begin and end included); shorten it"
+        )
+    if [i for piece in pieces for i in piece] != token_ids[1:-1]:
+        raise ValueError(f"the prompt {text!r} does not split into tokens word by word; write it with plain spaces")
+    word_tokens, start = [], 1
+    for piece in pieces:
+        word_tokens.append(range(start, start + len(piece)))
+        start += len(piece)
+    return Prompt(text, words, tuple(token_ids), tuple(word_tokens), limit)
+
+
+def normalise(word: str) -> str:
+    """`word` as words are compared: without case and without punctuation at its ends."""
+    return word.casefold().strip(string.punctuation)
+
+
+def differing_words(source: Prompt, target: Prompt) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of `source` that `target` lacks at their place, and those of `target` that `source` lacks."""
+    a, b = [normalise(w) for w in source.words], [normalise(w) for w in target.words]
+    if len(a) == len(b):
+        changed = [i for i in range(len(a)) if a[i] != b[i]]
+        return _unique(a[i] for i in changed), _unique(b[i] for i in changed)
+    blocks = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    removed = _unique(w for tag, i, j, _, _ in blocks if tag != "equal" for w in a[i:j])
+    added = _unique(w for tag, _, _, i, j in blocks if tag != "equal" for w in b[i:j])
+    return removed, added
+
+
+def _bare_ids(tokenizer: Any, word: str) -> list[int]:
+    return list(tokenizer(word, add_special_tokens=False).input_ids)
+
+
+def _normalised_words(text: str) -> list[str]:
+    return [normalise(word) for word in text.split()]
+
+
+def _matches(words: tuple[str, ...], wanted: list[str]) -> bool:
+    return [normalise(word) for word in words] == wanted
+
+
+def _unique(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for word in words if word))

@@ -1,0 +1,155 @@
+"""The stages of an edit: encode_prompts -> prepare_latents -> denoise -> decode_latents; pure functions of tensors."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import diffusers
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from p2p.attention import StepControl, StepMemory, attention_control
+from p2p.blend import blend_streams
+from p2p.loading import Models
+from p2p.prompts import Prompt
+from p2p.streams import CompiledStream
+
+
+class Denoised(NamedTuple):
+    """What `denoise` returns.
+
+    Attributes:
+        latents: (streams, channels, height, width), after the last step.
+        unet_samples: how many latents went through the UNet (padding of batches not counted).
+    """
+
+    latents: Tensor
+    unet_samples: int
+
+
+def encode_prompts(models: Models, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens features"]:
+    """Prompt embeddings, one prompt at a time, so that one's bits do not depend on the others."""
+    embeds = []
+    for prompt in prompts:
+        ids = models.tokenizer(prompt, padding="max_length", max_length=models.tokenizer.model_max_length).input_ids
+        input_ids = torch.tensor([ids], device=models.device)
+        with torch.no_grad():
+            embeds.append(models.text_encoder(input_ids)[0])
+    return torch.cat(embeds)
+
+
+def prepare_latents(models: Models, seed: int, height: int, width: int) -> Float[Tensor, "1 channels height width"]:
+    """The noise that every stream of a group starts from: drawn on the CPU in float32, so equal on every device."""
+    shape = (1, models.unet.config.in_channels, height // models.vae_scale_factor, width // models.vae_scale_factor)
+    noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+    return noise.to(models.device, models.dtype)
+
+
+@torch.no_grad()
+def denoise(
+    models: Models,
+    scheduler: Any,
+    streams: Sequence[CompiledStream],
+    prompt_embeds: Float[Tensor, "streams tokens features"],
+    negative_prompt_embeds: Float[Tensor, "1 tokens features"],
+    latents: Float[Tensor, "1 channels height width"],
+    guidance_scale: float,
+    batch_size: int = 8,
+) -> Denoised:
+    """Denoise all streams side by side, parents before their children in each step.
+
+    Args:
+        models: the networks.
+        scheduler: a diffusers scheduler whose timesteps are set.
+        streams: what `compile_streams` made for as many steps.
+        prompt_embeds: one a stream.
+        negative_prompt_embeds: of the negative prompt.
+        latents: where every stream starts, standard normal.
+        guidance_scale: classifier-free guidance; 1.0 is off.
+        batch_size: streams per UNet call. Roots run alone and batches of edited streams are padded to this size,
+            so that a picture's bits do not depend on its companions.
+    """
+    latents = (latents * scheduler.init_noise_sigma).repeat(len(streams), 1, 1, 1)
+    word_maps: list[Tensor | None] = [None] * len(streams)
+    batches = list(_batches(streams, batch_size))
+    guided = guidance_scale != 1.0
+    with attention_control(models.unet):
+        for step, timestep in enumerate(scheduler.timesteps):
+            memory = StepMemory()
+            model_input = scheduler.scale_model_input(latents, timestep)
+            noise_pred = torch.empty_like(latents)
+            for rows in batches:
+                control = StepControl(streams, rows, step, memory, models.blend_pixels(latents.shape[2:]))
+                states = prompt_embeds[rows]
+                if guided:
+                    states = torch.cat([negative_prompt_embeds.expand_as(states), states])
+                sample = model_input[rows].repeat(1 + guided, 1, 1, 1)
+                kwargs = {"control": control}
+                pred = models.unet(sample, timestep, encoder_hidden_states=states, cross_attention_kwargs=kwargs).sample
+                noise_pred[rows] = _guide(pred, guidance_scale) if guided else pred
+            latents = scheduler.step(noise_pred, timestep, latents).prev_sample
+            word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
+            latents = blend_streams(latents, streams, word_maps, step)
+    return Denoised(latents, unet_samples=len(streams) * len(scheduler.timesteps) * (1 + guided))
+
+
+@torch.no_grad()
+def decode_latents(
+    models: Models, latents: Float[Tensor, "pictures channels height width"]
+) -> UInt8[Tensor, "pictures 3 height width"]:
+    """Pictures of latents, 8 bits, decoded one by one, so that one's bits do not depend on the others."""
+    scale = models.vae.config.scaling_factor
+    decoded = [models.vae.decode(one[None] / scale).sample for one in latents]
+    pictures = (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
+    return (pictures.float() * 255).round().to(torch.uint8)
+
+
+def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
+    """A fresh scheduler with its timesteps set, configured as the model's own.
+
+    Raises:
+        ValueError: the scheduler is unknown.
+    """
+    known = {"ddim": diffusers.DDIMScheduler}
+    if name not in known:
+        raise ValueError(f"sampler.scheduler must be one of {', '.join(known)}, got {name!r}")
+    scheduler = known[name].from_config(models.scheduler_config)
+    scheduler.set_timesteps(num_inference_steps, device=models.device)
+    return scheduler
+
+
+def embed_streams(
+    models: Models, prompts: Sequence[Prompt], negative_prompt: str
+) -> tuple[Float[Tensor, "streams tokens features"], Float[Tensor, "1 tokens features"]]:
+    """Embeddings of the streams' prompts, each distinct one encoded once, and of the negative prompt."""
+    distinct = list(dict.fromkeys([negative_prompt, *(prompt.text for prompt in prompts)]))
+    embeds = encode_prompts(models, distinct)
+    return embeds[[distinct.index(prompt.text) for prompt in prompts]], embeds[distinct.index(negative_prompt)][None]
+
+
+def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
+    negative, conditional = pred.chunk(2)
+    return negative + guidance_scale * (conditional - negative)
+
+
+def _batches(streams: Sequence[CompiledStream], batch_size: int) -> Iterator[list[int]]:
+    """Stream indices of each UNet call, parents before children: roots alone, others padded with their last."""
+    depth: list[int] = []
+    for stream in streams:
+        depth.append(0 if stream.parent is None else depth[stream.parent] + 1)
+    for level in range(max(depth, default=-1) + 1):
+        members = [i for i, d in enumerate(depth) if d == level]
+        size = batch_size if level else 1
+        for start in range(0, len(members), size):
+            rows = members[start : start + size]
+            yield rows + rows[-1:] * (size - len(rows))
+
+
+def _add_maps(sums: list[Tensor | None], memory: StepMemory, shape: tuple[int, int]) -> list[Tensor | None]:
+    """The running sums with this step's word maps (maps, map_height, map_width) added."""
+    added = list(sums)
+    for index, maps in memory.word_maps.items():
+        new = maps.unflatten(-1, shape)
+        before = added[index]
+        added[index] = new if before is None else before + new
+    return added
