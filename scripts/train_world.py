@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from p2p.world.training import vae
-from p2p.world.training.data import Pictures, pictures
+from p2p.world.training import classifier, clip, identity, vae
+from p2p.world.training.data import TRAINING_SEED, Pictures, pictures
 from p2p.world.training.settings import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,9 +47,29 @@ def train_vae_decoder(place: Workplace) -> None:
     vae.train_decoder(settings, vae.load_joint(settings, data, place.runs), data, place.runs)
 
 
+def train_classifier(place: Workplace) -> None:
+    """The attribute classifier."""
+    settings = read_settings(classifier.ClassifierSettings, place.settings / "classifier.yaml")
+    classifier.train_classifier(settings, place.pictures(), place.runs)
+
+
+def train_clip(place: Workplace) -> None:
+    """The image-text model."""
+    clip.train_clip(read_settings(clip.ClipSettings, place.settings / "clip.yaml"), place.pictures(), place.runs)
+
+
+def train_identity(place: Workplace) -> None:
+    """The face identity encoder."""
+    settings = read_settings(identity.IdentitySettings, place.settings / "identity.yaml")
+    identity.train_identity(settings, TRAINING_SEED, place.runs)
+
+
 STAGES: dict[str, Callable[[Workplace], None]] = {
     "vae_joint": train_vae_joint,
     "vae_decoder": train_vae_decoder,
+    "classifier": train_classifier,
+    "clip": train_clip,
+    "identity": train_identity,
 }
 
 
