@@ -1,17 +1,36 @@
 """Loading of diffusion models; the only module of `p2p` that reads files."""
 
 import importlib.resources
+import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+PIPELINE_FILES = (
+    "model_index.json",
+    "tokenizer/tokenizer_config.json",
+    "text_encoder/config.json",
+    "unet/config.json",
+    "vae/config.json",
+    "scheduler/scheduler_config.json",
+)
+_WITHOUT_CHECKER: Mapping[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "requires_safety_checker": False,
+}
 
 
 @dataclass(frozen=True)
@@ -68,14 +87,16 @@ def load_models(
             None is a quarter of the latents' side.
 
     Raises:
-        ValueError: unknown dtype, or blend_resolution does not divide the latents' side.
+        ValueError: unknown dtype or device, or blend_resolution does not divide the latents' side.
         FileNotFoundError: the model is not there.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"model.dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    folder = resolve_model(path)
-    pipeline = _from_pretrained(folder, revision, DTYPES[dtype])
+    check_dtype(dtype)
     where = resolve_device(device)
+    folder = locate_model(path, revision)
+    with _quiet():
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder, torch_dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, **_WITHOUT_CHECKER
+        )
     for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
         part.to(where).eval().requires_grad_(False)
     return Models(
@@ -90,38 +111,45 @@ def load_models(
     )
 
 
-def load_tokenizer(path: str, revision: str | None = None) -> Any:
-    """A model's tokenizer alone, for checking prompts before the model is loaded.
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer alone of a located model, for checking prompts before the model is loaded."""
+    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+
+
+def locate_model(path: str, revision: str | None = None) -> Path:
+    """The folder of a model on this machine; a hub id is downloaded, or found in the hub's cache.
 
     Raises:
-        FileNotFoundError: the model is not there.
-    """
-    folder = resolve_model(path)
-    try:
-        return CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer", revision=revision)
-    except (OSError, TypeError, ValueError) as error:
-        raise _not_found(folder) from error
-
-
-def resolve_model(path: str) -> str:
-    """A folder of this machine, or a hub id as it is.
-
-    Raises:
-        FileNotFoundError: `path` is meant as a folder and is none, or is no pipeline.
+        FileNotFoundError: there is no such folder, it is no complete pipeline, or the hub cannot be reached.
     """
     if path.startswith("pkg://"):
         package, _, inner = path.removeprefix("pkg://").partition("/")
-        path = str(importlib.resources.files(package) / inner)
-    looks_like_a_path = path.startswith((".", "/", "~")) or path.count("/") > 1
-    folder = Path(path).expanduser()
-    if looks_like_a_path and not folder.is_dir():
-        raise FileNotFoundError(f"model.path={path}: no such folder; give a saved pipeline's folder or a hub id")
-    if folder.is_dir() and not (folder / "model_index.json").is_file():
+        folder = Path(str(importlib.resources.files(package) / inner))
+    else:
+        folder = Path(path).expanduser()
+    is_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
+    if not folder.is_dir() and is_hub_id:
+        return _download(path, revision)
+    missing = [name for name in PIPELINE_FILES if not (folder / name).is_file()]
+    if missing:
+        found = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
         raise FileNotFoundError(
-            f"model.path={path}: the folder has no model_index.json; give one that save_pretrained of a "
+            f"model.path={path}: the folder {found}; give a hub id, or a folder that save_pretrained of a "
             "StableDiffusionPipeline wrote"
         )
-    return str(folder) if folder.is_dir() else path
+    return folder
+
+
+def native_size(folder: Path) -> int:
+    """Height and width in pixels of the pictures that a located model was trained on."""
+    unet, vae = (json.loads((folder / part / "config.json").read_text()) for part in ("unet", "vae"))
+    return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+
+
+def check_dtype(dtype: str) -> None:
+    """Raise ValueError unless `dtype` is one of `DTYPES`."""
+    if dtype not in DTYPES:
+        raise ValueError(f"model.dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
 
 
 def resolve_device(device: str) -> torch.device:
@@ -154,24 +182,27 @@ def blend_downscale(sample_size: int, blend_resolution: int | None) -> int:
     return sample_size // blend_resolution
 
 
-def _from_pretrained(folder: str, revision: str | None, dtype: torch.dtype) -> StableDiffusionPipeline:
+def _download(hub_id: str, revision: str | None) -> Path:
     try:
-        return StableDiffusionPipeline.from_pretrained(
-            folder,
-            revision=revision,
-            torch_dtype=dtype,
-            use_safetensors=True,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-    except OSError as error:
-        raise _not_found(folder, error) from error
+        with _quiet(progress=True):
+            folder = StableDiffusionPipeline.download(
+                hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER
+            )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f"model.path={hub_id}: neither a folder here nor to be had from the hub ({reason}); run once on a machine "
+            "with network, or set model.path to a saved pipeline's folder"
+        ) from error
+    return Path(folder)
 
 
-def _not_found(folder: str, error: Exception | None = None) -> FileNotFoundError:
-    reason = f" ({str(error).strip().splitlines()[0]})" if error else ""
-    return FileNotFoundError(
-        f"model {folder!r} could not be loaded{reason}; it is neither a complete pipeline folder nor in "
-        "the hub's cache here. Download it once on a machine with network, or set model.path to its folder"
-    )
+@contextmanager
+def _quiet(progress: bool = False) -> Iterator[None]:
+    """Without the libraries' progress bars and deprecation warnings (`torch_dtype` serves old and new diffusers)."""
+    if not progress:
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -78,10 +78,14 @@ def differing_words(source: Prompt, target: Prompt) -> tuple[tuple[str, ...], tu
     if len(a) == len(b):
         changed = [i for i in range(len(a)) if a[i] != b[i]]
         return _unique(a[i] for i in changed), _unique(b[i] for i in changed)
-    blocks = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    removed = _unique(w for tag, i, j, _, _ in blocks if tag != "equal" for w in a[i:j])
-    added = _unique(w for tag, _, _, i, j in blocks if tag != "equal" for w in b[i:j])
-    return removed, added
+    return _only_in(a, b), _only_in(b, a)
+
+
+def _only_in(words: list[str], others: list[str]) -> tuple[str, ...]:
+    """The words inserted into `others`; those that `others` has elsewhere only where there are no better."""
+    blocks = difflib.SequenceMatcher(None, others, words, autojunk=False).get_opcodes()
+    inserted = [word for tag, _, _, start, end in blocks if tag != "equal" for word in words[start:end]]
+    return _unique(word for word in inserted if word not in others) or _unique(inserted)
 
 
 def _bare_ids(tokenizer: Any, word: str) -> list[int]:

@@ -1,6 +1,6 @@
 """The stages of an edit: encode_prompts -> prepare_latents -> denoise -> decode_latents; pure functions of tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import diffusers
@@ -13,6 +13,8 @@ from p2p.blend import blend_streams
 from p2p.loading import Models
 from p2p.prompts import Prompt
 from p2p.streams import CompiledStream
+
+SCHEDULERS = {"ddim": diffusers.DDIMScheduler}
 
 
 class Denoised(NamedTuple):
@@ -55,6 +57,7 @@ def denoise(
     latents: Float[Tensor, "1 channels height width"],
     guidance_scale: float,
     batch_size: int = 8,
+    progress: Callable[[int], None] = lambda unet_samples: None,
 ) -> Denoised:
     """Denoise all streams side by side, parents before their children in each step.
 
@@ -68,6 +71,7 @@ def denoise(
         guidance_scale: classifier-free guidance; 1.0 is off.
         batch_size: streams per UNet call. Roots run alone and batches of edited streams are padded to this size,
             so that a picture's bits do not depend on its companions.
+        progress: told after each step how many UNet samples it took.
     """
     latents = (latents * scheduler.init_noise_sigma).repeat(len(streams), 1, 1, 1)
     word_maps: list[Tensor | None] = [None] * len(streams)
@@ -90,6 +94,7 @@ def denoise(
             latents = scheduler.step(noise_pred, timestep, latents).prev_sample
             word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
             latents = blend_streams(latents, streams, word_maps, step)
+            progress(len(streams) * (1 + guided))
     return Denoised(latents, unet_samples=len(streams) * len(scheduler.timesteps) * (1 + guided))
 
 
@@ -110,10 +115,9 @@ def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
     Raises:
         ValueError: the scheduler is unknown.
     """
-    known = {"ddim": diffusers.DDIMScheduler}
-    if name not in known:
-        raise ValueError(f"sampler.scheduler must be one of {', '.join(known)}, got {name!r}")
-    scheduler = known[name].from_config(models.scheduler_config)
+    if name not in SCHEDULERS:
+        raise ValueError(f"sampler.scheduler must be one of {', '.join(SCHEDULERS)}, got {name!r}")
+    scheduler = SCHEDULERS[name].from_config(models.scheduler_config)
     scheduler.set_timesteps(num_inference_steps, device=models.device)
     return scheduler
 

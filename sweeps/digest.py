@@ -1,0 +1,63 @@
+"""Digests of model folders, so that a cell's identity follows the weights and not their place."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from sweeps.files import write_atomically
+
+PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
+SUFFIXES = (".json", ".txt", ".safetensors")
+
+
+def model_digest(folder: Path, cache: Path | None = None) -> str:
+    """SHA-256 over the pipeline's files (names and contents), 16 hex digits.
+
+    Args:
+        folder: a saved pipeline.
+        cache: file that remembers digests of single files by path, size and time of change.
+    """
+    cache = cache or default_cache()
+    known = _read(cache)
+    fresh: dict[str, str] = {}
+    total = hashlib.sha256()
+    for path in _model_files(folder):
+        stat = path.stat()
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        fresh[key] = known.get(key) or _file_digest(path)
+        total.update(f"{path.relative_to(folder)} {fresh[key]}\n".encode())
+    if not fresh.keys() <= known.keys():
+        _write(cache, {**known, **fresh})
+    return total.hexdigest()[:16]
+
+
+def default_cache() -> Path:
+    """Where digests are remembered: below XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p2p-sweep" / "digests.json"
+
+
+def _model_files(folder: Path) -> list[Path]:
+    found = [p for part in PARTS for p in (folder / part).rglob("*") if p.suffix in SUFFIXES and p.is_file()]
+    return sorted(found)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(cache: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(cache.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(cache: Path, digests: dict[str, str]) -> None:
+    """A cache that cannot be written only costs time."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, json.dumps(digests).encode())
+    except OSError:
+        return

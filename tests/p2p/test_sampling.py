@@ -1,0 +1,174 @@
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from p2p.edits import Edit, LocalBlend, VInject
+from p2p.prompts import tokenize
+from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.streams import Stream, compile_streams
+from tests.p2p.oracle import edit_with_maps
+
+STEPS = 4
+GUIDANCE = 5.0
+
+
+def draw(models, streams, batch_size=3, guidance=GUIDANCE, steps=STEPS):
+    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
+    scheduler = make_scheduler(models, "ddim", steps)
+    latents = prepare_latents(models, 7, 64, 64)
+    return denoise(models, scheduler, compile_streams(streams, steps), embeds, negative, latents, guidance, batch_size)
+
+
+@pytest.fixture(scope="module")
+def prompts(tokenizer):
+    texts = ("a red cat on the grass", "a blue chimpanzee on the grass", "a red cat on the grass with a hat")
+    return [tokenize(tokenizer, text) for text in texts]
+
+
+EDITS = {
+    "swap": ("swap", Edit(k=None, cross_replace_steps=0.5, self_replace_steps=0.5)),
+    "swap with blend": ("swap", Edit(k=0.4, cross_replace_steps=1, self_replace_steps=0.25)),
+    "swap with late blend of one side": (
+        "swap",
+        Edit(k=0.5, local_blend=LocalBlend(source_words=(), target_words=("chimpanzee",), start_blend=0.5)),
+    ),
+    "swap with scales": ("swap", Edit(k=None, cross_replace_steps=0.8, equalizer={"blue": -2.0, "grass": 3.0})),
+    "refinement": ("refine", Edit(k=0.2, cross_replace_steps=0.8, self_replace_steps=[0.25, 0.75])),
+    "refinement with scales": ("refine", Edit(k=None, cross_replace_steps=0.8, equalizer={"hat": 2.0, "cat": 0.0})),
+    "re-weighting": ("reweight", Edit(k=None, cross_replace_steps=1, equalizer={"cat": 2.0})),
+    "per-word windows": ("swap", Edit(k=0.3, cross_replace_steps={"default_": 0.8, "chimpanzee": [0.0, 0.4]})),
+    "small self-attention only": ("swap", Edit(k=None, self_replace_steps=1, self_replace_max_pixels=16)),
+    "V-injection": ("swap", Edit(k=0.3, v_inject_steps=[0.25, 1], v_inject=VInject(layers="self", weight=0.7))),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_equals_the_one_that_builds_all_maps(models, prompts, name):
+    kind, edit = EDITS[name]
+    source, target = prompts[0], {"swap": prompts[1], "refine": prompts[2], "reweight": prompts[0]}[kind]
+    edit = edit.resolve(source, target)
+    embeds, negative = embed_streams(models, [source, target], "")
+    expected = edit_with_maps(
+        models,
+        make_scheduler(models, "ddim", STEPS),
+        source,
+        target,
+        edit,
+        embeds,
+        negative,
+        prepare_latents(models, 7, 64, 64),
+        GUIDANCE,
+    )
+    latents = draw(models, [Stream(source), Stream(target, 0, edit)]).latents
+    torch.testing.assert_close(latents, expected, rtol=0, atol=1e-9)
+    assert float((latents[1] - draw(models, [Stream(target)]).latents[0]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_plain_streams_equal_diffusers(tiny_pipeline, models, prompts, guidance):
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_pipeline, safety_checker=None).to(torch.float64)
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        [prompts[0].text, prompts[1].text],
+        num_inference_steps=STEPS,
+        guidance_scale=guidance,
+        latents=prepare_latents(models, 7, 64, 64).repeat(2, 1, 1, 1),
+        output_type="latent",
+    ).images
+    edit = Edit(k=None, cross_replace_steps=0, self_replace_steps=0).resolve(*prompts[:2])
+    drawn = draw(models, [Stream(prompts[0]), Stream(prompts[1], 0, edit)], guidance=guidance)
+    torch.testing.assert_close(drawn.latents, expected, rtol=0, atol=1e-9)
+
+
+def test_a_picture_s_bits_do_not_depend_on_its_companions(tiny_pipeline, prompts):
+    from p2p.loading import load_models
+
+    models = load_models(str(tiny_pipeline), dtype="float32", device="cpu")
+    edits = [
+        Edit(k=k, self_replace_steps=x, v_inject_steps=x).resolve(*prompts[:2]) for k in (None, 0.3) for x in (0, 1)
+    ]
+    refine = Edit(k=0.2).resolve(prompts[0], prompts[2])
+    streams = [Stream(prompts[0]), *(Stream(prompts[1], 0, edit) for edit in edits), Stream(prompts[2], 0, refine)]
+    together = draw(models, streams).latents
+    for i in range(1, len(streams)):
+        alone = draw(models, [streams[0], streams[i]]).latents
+        assert torch.equal(alone[0], together[0])
+        assert torch.equal(alone[1], together[i])
+
+
+def test_a_chain_of_equal_windows_returns_the_source(models, tokenizer):
+    """source -> target -> source with words of as many tokens is the source again (DESIGN.md's identity)."""
+    source, target = tokenize(tokenizer, "a cat on grass"), tokenize(tokenizer, "a dog on grass")
+    assert len(source.token_ids) == len(target.token_ids)
+    there = Edit(k=0.3, cross_replace_steps=1, self_replace_steps=1).resolve(source, target)
+    back = Edit(k=0.3, cross_replace_steps=1, self_replace_steps=1).resolve(target, source)
+    drawn = draw(models, [Stream(source), Stream(target, 0, there), Stream(source, 1, back)]).latents
+    torch.testing.assert_close(drawn[2], drawn[0], rtol=0, atol=1e-9)
+    assert float((drawn[1] - drawn[0]).abs().max()) > 1e-3
+
+
+def test_every_stream_costs_two_samples_a_step_under_guidance(models, prompts):
+    edit = Edit().resolve(*prompts[:2])
+    streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit), Stream(prompts[1], 0, edit)]
+    counted = []
+    register = models.unet.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
+    try:
+        assert draw(models, streams, batch_size=2).unet_samples == 3 * STEPS * 2
+        assert sum(counted) == 3 * STEPS * 2
+        assert draw(models, streams, guidance=1.0).unet_samples == 3 * STEPS
+    finally:
+        register.remove()
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_processors_are_restored_after_an_exception(models, prompts, failure):
+    before = dict(models.unet.attn_processors)
+
+    def stop(samples):
+        raise failure
+
+    embeds, negative = embed_streams(models, [prompts[0]], "")
+    scheduler = make_scheduler(models, "ddim", STEPS)
+    streams = compile_streams([Stream(prompts[0])], STEPS)
+    with pytest.raises(failure):
+        denoise(models, scheduler, streams, embeds, negative, prepare_latents(models, 7, 64, 64), 5.0, 1, stop)
+    assert dict(models.unet.attn_processors) == before
+
+
+def test_v_injection_in_cross_attention_changes_the_edit(models, prompts):
+    plain = Edit(k=None).resolve(*prompts[:2])
+    pictures = []
+    for inject in (VInject("cross", "aligned"), VInject("cross", "all"), VInject("both", "all")):
+        edit = Edit(k=None, v_inject_steps=1, v_inject=inject).resolve(*prompts[:2])
+        pictures.append(draw(models, [Stream(prompts[0]), Stream(prompts[1], 0, edit)]).latents[1])
+    pictures.append(draw(models, [Stream(prompts[0]), Stream(prompts[1], 0, plain)]).latents[1])
+    for i, a in enumerate(pictures):
+        for b in pictures[:i]:
+            assert float((a - b).abs().max()) > 1e-4
+
+
+def test_a_scale_of_one_with_all_values_injected_changes_nothing(models, prompts):
+    edit = Edit(k=None, v_inject_steps=1, v_inject=VInject("both", "all"), equalizer={"cat": 1.0})
+    edit = edit.resolve(prompts[0], prompts[0])
+    drawn = draw(models, [Stream(prompts[0]), Stream(prompts[0], 0, edit)]).latents
+    torch.testing.assert_close(drawn[1], drawn[0], rtol=0, atol=1e-9)
+
+
+def test_noise_is_the_same_for_a_seed_and_differs_between_seeds(models):
+    a, b, c = (prepare_latents(models, seed, 64, 32) for seed in (1, 1, 2))
+    assert a.shape == (1, 4, 16, 8)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    expected = torch.randn(1, 4, 16, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(a, expected.double())
+
+
+def test_decoded_pictures_are_8_bits(models):
+    pictures = decode_latents(models, prepare_latents(models, 0, 64, 64))
+    assert pictures.shape == (1, 3, 64, 64)
+    assert pictures.dtype == torch.uint8
+
+
+def test_an_unknown_scheduler_is_refused(models):
+    with pytest.raises(ValueError, match="must be one of ddim"):
+        make_scheduler(models, "plms", 10)
