@@ -1,17 +1,22 @@
-"""Train the embedded picture world's networks, export them and measure them."""
+"""Train the embedded picture world's networks, export them and measure them.
+
+`train_world.py all` goes through every stage; a stage that was interrupted resumes from its checkpoint.
+"""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from p2p.world.training import classifier, clip, identity, vae
-from p2p.world.training.data import TRAINING_SEED, Pictures, pictures
+from p2p.world.training import card, classifier, clip, diffusion, evaluate, export, identity, vae
+from p2p.world.training.data import Pictures, pictures
 from p2p.world.training.settings import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,64 +31,113 @@ class PictureSettings:
 class Workplace:
     """Where settings are read, checkpoints kept and weights written."""
 
-    settings: Path
+    conf: Path
     runs: Path
     out: Path
 
+    def settings(self, kind: type[T], stage: str) -> T:
+        """A stage's settings."""
+        return read_settings(kind, self.conf / f"{stage}.yaml")
+
     def pictures(self) -> Pictures:
         """The training pictures, drawn on first use."""
-        chosen = read_settings(PictureSettings, self.settings / "pictures.yaml")
+        chosen = self.settings(PictureSettings, "pictures")
         return pictures(self.runs / "pictures.npy", chosen.number, chosen.seed)
+
+    def vae(self, decoder_trained: bool) -> vae.AutoencoderKL:
+        """The autoencoder as its checkpoints stand."""
+        settings, data = self.settings(vae.VaeSettings, "vae"), self.pictures()
+        joint = vae.load_joint(settings, data, self.runs)
+        if decoder_trained and (self.runs / vae.DECODER).exists():
+            joint.load_state_dict(vae.averaged_weights(self.runs / vae.DECODER))
+        return joint
 
 
 def train_vae_joint(place: Workplace) -> None:
     """Encoder and decoder."""
-    vae.train_joint(read_settings(vae.VaeSettings, place.settings / "vae.yaml"), place.pictures(), place.runs)
+    vae.train_joint(place.settings(vae.VaeSettings, "vae"), place.pictures(), place.runs)
 
 
 def train_vae_decoder(place: Workplace) -> None:
     """The decoder alone, on noisy latents."""
-    settings, data = read_settings(vae.VaeSettings, place.settings / "vae.yaml"), place.pictures()
-    vae.train_decoder(settings, vae.load_joint(settings, data, place.runs), data, place.runs)
+    settings = place.settings(vae.VaeSettings, "vae")
+    vae.train_decoder(settings, place.vae(decoder_trained=False), place.pictures(), place.runs)
+
+
+def train_diffusion(place: Workplace) -> None:
+    """UNet and text encoder."""
+    data = place.pictures()
+    latents = diffusion.encode_pictures(lambda: place.vae(decoder_trained=False), data, place.runs / "latents.npy")
+    diffusion.train_diffusion(place.settings(diffusion.DiffusionSettings, "diffusion"), latents, data, place.runs)
 
 
 def train_classifier(place: Workplace) -> None:
-    """The attribute classifier."""
-    settings = read_settings(classifier.ClassifierSettings, place.settings / "classifier.yaml")
+    """The attribute classifier, and with its trunk the perceptual distance."""
+    settings = place.settings(classifier.ClassifierSettings, "classifier")
     classifier.train_classifier(settings, place.pictures(), place.runs)
 
 
 def train_clip(place: Workplace) -> None:
     """The image-text model."""
-    clip.train_clip(read_settings(clip.ClipSettings, place.settings / "clip.yaml"), place.pictures(), place.runs)
+    clip.train_clip(place.settings(clip.ClipSettings, "clip"), place.pictures(), place.runs)
 
 
 def train_identity(place: Workplace) -> None:
     """The face identity encoder."""
-    settings = read_settings(identity.IdentitySettings, place.settings / "identity.yaml")
-    identity.train_identity(settings, TRAINING_SEED, place.runs)
+    seed = place.settings(PictureSettings, "pictures").seed
+    identity.train_identity(place.settings(identity.IdentitySettings, "identity"), seed, place.runs)
+
+
+def export_pipeline(place: Workplace) -> None:
+    """The Stable Diffusion folder, from the checkpoints as they stand."""
+    denoiser = diffusion.load_denoiser(place.settings(diffusion.DiffusionSettings, "diffusion"), place.runs)
+    export.save_pipeline(denoiser, place.vae(decoder_trained=True), place.out)
+
+
+def export_metrics(place: Workplace) -> None:
+    """The metric networks, from the checkpoints as they stand."""
+    attributes = place.settings(classifier.ClassifierSettings, "classifier")
+    trained = classifier.load_classifier(attributes, place.runs)
+    export.save_network(trained, attributes.config(), place.out / "classifier")
+    perceptual = classifier.perceptual_distance(trained, attributes)
+    export.save_network(perceptual, attributes.perceptual_config(), place.out / "perceptual")
+    people = place.settings(identity.IdentitySettings, "identity")
+    export.save_network(identity.load_identity(people, place.runs), people.config(), place.out / "identity")
+    captions = place.settings(clip.ClipSettings, "clip")
+    clip.save_clip(clip.load_clip(captions, place.runs), captions, place.out / "clip")
+
+
+def measure(place: Workplace) -> None:
+    """Held-out measurements of the exported weights, printed and written to their card."""
+    measures = evaluate.evaluate(place.out)
+    print(card.table(measures))
+    (place.out / "README.md").write_text(card.model_card(measures, place.conf, place.out))
 
 
 STAGES: dict[str, Callable[[Workplace], None]] = {
     "vae_joint": train_vae_joint,
     "vae_decoder": train_vae_decoder,
+    "diffusion": train_diffusion,
     "classifier": train_classifier,
     "clip": train_clip,
     "identity": train_identity,
+    "export_pipeline": export_pipeline,
+    "export_metrics": export_metrics,
+    "evaluate": measure,
 }
 
 
 def main() -> None:
     """Run the stages named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"], help="stages to run, in order; all runs each")
-    parser.add_argument("--settings", type=Path, default=ROOT / "conf" / "world", help="folder of the stages' YAML files")
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"], help="stages to run, in order")
+    parser.add_argument("--conf", type=Path, default=ROOT / "conf" / "world", help="folder of the stages' YAML files")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "world", help="folder for checkpoints")
     parser.add_argument("--out", type=Path, default=ROOT / "p2p" / "world" / "weights", help="folder for the weights")
     parser.add_argument("--threads", type=int, default=1, help="processor threads of this process")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    place = Workplace(chosen.settings, chosen.runs, chosen.out)
+    place = Workplace(chosen.conf, chosen.runs, chosen.out)
     for stage in STAGES if "all" in chosen.stages else chosen.stages:
         STAGES[stage](place)
 

@@ -1,7 +1,7 @@
 """The world's small grammar: captions of scenes, and prompts read back into factors.
 
-A caption may leave a factor out. Factors with a default then have that value (no glasses, neutral mood, day); the others
-may have any. Two templates a category; three captions in ten begin with "a photo of".
+A caption may leave a factor out. Factors with a default then have that value (no glasses, neutral mood, day); the
+others may have any. Two templates a category; three captions in ten begin with "a photo of".
 """
 
 import re
@@ -51,8 +51,28 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 def vocabulary() -> tuple[str, ...]:
     """Every word of the grammar, sorted; "woman's" counts as "woman" and "'s"."""
-    words = {"a", "an", "photo", "of", "portrait", "'s", "face", "with", "hair", "and", "hat", "in", "on", "the", "at", "during",
-             "road", "river", "topped", "wooden"}  # fmt: skip
+    words = {
+        "a",
+        "an",
+        "photo",
+        "of",
+        "portrait",
+        "'s",
+        "face",
+        "with",
+        "hair",
+        "and",
+        "hat",
+        "in",
+        "on",
+        "the",
+        "at",
+        "during",
+        "road",
+        "river",
+        "topped",
+        "wooden",
+    }
     for factors in FACTORS.values():
         for values in factors.values():
             words.update(values)
@@ -80,7 +100,8 @@ def parse(prompt: str) -> Parsed:
     strange = unknown_words(prompt)
     why = f"unknown words: {', '.join(strange)}" if strange else "its words are known but not in this order"
     raise ValueError(
-        f"prompt must be a caption of the picture world such as 'a red car on a road in the city at night', got {prompt!r} ({why})"
+        "prompt must be a caption of the picture world such as 'a red car on a road in the city at night', "
+        f"got {prompt!r} ({why})"
     )
 
 
@@ -185,8 +206,10 @@ def _one_of(category: str, factor: str, group: str | None = None) -> str:
 
 def _patterns() -> dict[str, tuple[re.Pattern[str], ...]]:
     face, room, animal, food, vehicle = FACTORS
-    thing = rf"(?:{_one_of(face, 'hair')} hair)?(?:(?: and )?{_one_of(face, 'glasses')})?(?:(?: and )?a {_one_of(face, 'hat')} hat)?"
-    things = rf"(?: with (?=\w)(?!and ){thing})?"
+    hair = rf"(?:{_one_of(face, 'hair')} hair)?"
+    glasses = rf"(?:(?: and )?{_one_of(face, 'glasses')})?"
+    hat = rf"(?:(?: and )?a {_one_of(face, 'hat')} hat)?"
+    things = rf"(?: with (?=\w)(?!and ){hair}{glasses}{hat})?"
     person = rf"an? (?:{_one_of(face, 'mood')} )?{_one_of(face, 'gender')}"
     piece = rf"an? (?:{_one_of(room, 'color')} )?{_one_of(room, 'furniture')}"
     rooms = rf"an? (?P<room>{'|'.join(_ROOMS.values())})"

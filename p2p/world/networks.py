@@ -113,7 +113,7 @@ class IdentityEncoder(nn.Module):
         return F.normalize(self.project(self.embedder(images)), dim=-1)
 
 
-class WorldLPIPS(lpips.LPIPS):  # type: ignore[misc]
+class WorldLPIPS(lpips.LPIPS):
     """LPIPS on a trunk trained in the world, averaging plainly over channels; reads pictures in [-1, 1].
 
     `forward(x, y)` gives distances of shape (batch, 1, 1, 1), 0 for equal pictures.

@@ -24,8 +24,15 @@ _SKIN: tuple[Color, ...] = (
 )
 _EYES: tuple[Color, ...] = ((58, 104, 176), (64, 130, 74), (96, 58, 32), (50, 38, 34), (120, 130, 140))
 _SHIRTS: tuple[Color, ...] = (
-    (60, 90, 140), (150, 60, 70), (80, 130, 100), (200, 180, 140), (90, 80, 120), (230, 230, 225), (70, 70, 76), (210, 140, 80),
-)  # fmt: skip
+    (60, 90, 140),
+    (150, 60, 70),
+    (80, 130, 100),
+    (200, 180, 140),
+    (90, 80, 120),
+    (230, 230, 225),
+    (70, 70, 76),
+    (210, 140, 80),
+)
 _BACKDROPS: tuple[Color, ...] = (
     (196, 214, 228),
     (222, 212, 196),
@@ -111,8 +118,12 @@ def _hair_behind(pen: Pen, person: Person, hair: Color, woman: bool, subject: Nu
         return
     width, bottom = person.width + 20, subject.uniform("hair length", 72, 100)
     dark = shade(hair, 0.72)
-    points = [*oval(0, -18, width, person.height + 4, 0, 180, 360), *curve((width, -18), (width + 14, 40), (width + 4, bottom)),
-              (-width - 4, bottom), *curve((-width - 4, bottom), (-width - 14, 40), (-width, -18))]  # fmt: skip
+    points = [
+        *oval(0, -18, width, person.height + 4, 0, 180, 360),
+        *curve((width, -18), (width + 14, 40), (width + 4, bottom)),
+        (-width - 4, bottom),
+        *curve((-width - 4, bottom), (-width - 14, 40), (-width, -18)),
+    ]
     pen.shape(points, dark, shade(hair, 0.5))
 
 
@@ -120,8 +131,11 @@ def _body(pen: Pen, person: Person, woman: bool) -> None:
     shoulder = 78 if woman else 104
     neck = 20 if woman else 30
     top = person.height + 12
-    shirt = [(-neck - 4, top), *curve((-neck - 4, top), (-shoulder, top + 4), (-shoulder - 8, 190)),
-             *curve((shoulder + 8, 190), (shoulder, top + 4), (neck + 4, top))]  # fmt: skip
+    shirt = [
+        (-neck - 4, top),
+        *curve((-neck - 4, top), (-shoulder, top + 4), (-shoulder - 8, 190)),
+        *curve((shoulder + 8, 190), (shoulder, top + 4), (neck + 4, top)),
+    ]
     pen.shape(shirt, person.shirt, shade(person.shirt, 0.6))
     pen.shape([(-neck, 30), (neck, 30), (neck, top), (0, top + 16), (-neck, top)], shade(person.skin, 0.82))
     light = shade(person.shirt, 1.45)
@@ -139,9 +153,12 @@ def _body(pen: Pen, person: Person, woman: bool) -> None:
 def _face_outline(person: Person, woman: bool) -> list[tuple[float, float]]:
     width, height = person.width, person.height
     jaw = person.jaw * (0.72 if woman else 1.0) * width
-    return [*oval(0, -8, width, height - 8, 0, 180, 360), *curve((width, -8), (width, height * 0.55), (jaw * 0.62, height * 0.88)),
-            *curve((jaw * 0.62, height * 0.88), (0, height * 1.08), (-jaw * 0.62, height * 0.88)),
-            *curve((-jaw * 0.62, height * 0.88), (-width, height * 0.55), (-width, -8))]  # fmt: skip
+    return [
+        *oval(0, -8, width, height - 8, 0, 180, 360),
+        *curve((width, -8), (width, height * 0.55), (jaw * 0.62, height * 0.88)),
+        *curve((jaw * 0.62, height * 0.88), (0, height * 1.08), (-jaw * 0.62, height * 0.88)),
+        *curve((-jaw * 0.62, height * 0.88), (-width, height * 0.55), (-width, -8)),
+    ]
 
 
 def _head(pen: Pen, person: Person, woman: bool) -> None:
@@ -197,8 +214,15 @@ def _mouth(pen: Pen, person: Person, mood: str, woman: bool) -> None:
     lip: Color = (196, 48, 62) if woman else mix(person.skin, (150, 50, 50), 0.6)
     half, y = person.mouth, person.mouth_y
     if mood == "smiling":
-        pen.shape([*curve((-half - 6, y - 7), (0, y - 1), (half + 6, y - 7)), *curve((half + 6, y - 7), (0, y + 40), (-half - 6, y - 7))],
-                  (250, 248, 244), lip, 6)  # fmt: skip
+        pen.shape(
+            [
+                *curve((-half - 6, y - 7), (0, y - 1), (half + 6, y - 7)),
+                *curve((half + 6, y - 7), (0, y + 40), (-half - 6, y - 7)),
+            ],
+            (250, 248, 244),
+            lip,
+            6,
+        )
         pen.line([(-half - 6, y - 7), *curve((-half - 6, y - 7), (0, y - 1), (half + 6, y - 7))], lip, 6)
     elif mood == "sad":
         pen.line(curve((-half, y + 14), (0, y - 22), (half, y + 14)), lip, 10)
@@ -217,13 +241,25 @@ def _hair_front(pen: Pen, person: Person, hair: Color, woman: bool) -> None:
     if woman:
         out, low = width + 17, 84
         for side in (-1, 1):
-            lock = [(0, top - 8), *curve((0, top - 8), (side * out, top - 6), (side * out, -8)), *curve((side * out, -8), (side * (out + 6), 40), (side * (out - 2), low)),
-                    *curve((side * (out - 20), low), (side * (width - 8), 20), (side * (width - 6), -14)), *curve((side * (width - 6), -14), (side * width * 0.8, top + 22), (-6, top + 26))]  # fmt: skip
+            lock = [
+                (0, top - 8),
+                *curve((0, top - 8), (side * out, top - 6), (side * out, -8)),
+                *curve((side * out, -8), (side * (out + 6), 40), (side * (out - 2), low)),
+                *curve((side * (out - 20), low), (side * (width - 8), 20), (side * (width - 6), -14)),
+                *curve((side * (width - 6), -14), (side * width * 0.8, top + 22), (-6, top + 26)),
+            ]
             pen.shape(lock, hair, edge)
         return
     out = width + 9
-    cap = [*curve((-out, -2), (-out - 6, top - 18), (0, top - 18)), *curve((0, top - 18), (out + 6, top - 18), (out, -2)), (width - 6, 0),
-           (width - 8, -24), *curve((width - 8, -26), (width * 0.4, top + 34), (-width * 0.1, top + 22)), *curve((-width * 0.1, top + 22), (-width + 14, top + 30), (-width + 8, -24)), (-width + 6, 0)]  # fmt: skip
+    cap = [
+        *curve((-out, -2), (-out - 6, top - 18), (0, top - 18)),
+        *curve((0, top - 18), (out + 6, top - 18), (out, -2)),
+        (width - 6, 0),
+        (width - 8, -24),
+        *curve((width - 8, -26), (width * 0.4, top + 34), (-width * 0.1, top + 22)),
+        *curve((-width * 0.1, top + 22), (-width + 14, top + 30), (-width + 8, -24)),
+        (-width + 6, 0),
+    ]
     pen.shape(cap, hair, edge)
 
 
@@ -241,8 +277,11 @@ def _glasses(pen: Pen, person: Person) -> None:
 def _hat(pen: Pen, person: Person, color: Color) -> None:
     width, brim = person.width, -person.height + 30
     edge = shade(color, 0.6)
-    crown = [(-width - 8, brim), *curve((-width - 8, brim), (-width - 2, brim - 58), (-width * 0.5, brim - 58)),
-             *curve((width * 0.5, brim - 58), (width + 2, brim - 58), (width + 8, brim))]  # fmt: skip
+    crown = [
+        (-width - 8, brim),
+        *curve((-width - 8, brim), (-width - 2, brim - 58), (-width * 0.5, brim - 58)),
+        *curve((width * 0.5, brim - 58), (width + 2, brim - 58), (width + 8, brim)),
+    ]
     pen.shape(crown, color, edge)
     pen.shape(
         [(-width - 8, brim - 16), (width + 8, brim - 16), (width + 8, brim), (-width - 8, brim)], shade(color, 0.55)

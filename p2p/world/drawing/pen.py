@@ -53,7 +53,7 @@ def curve(start: Point, control: Point, end: Point, steps: int = 12) -> list[Poi
 def oval(
     cx: float, cy: float, rx: float, ry: float, tilt: float = 0.0, start: float = 0, stop: float = 360
 ) -> list[Point]:
-    """Points of an ellipse, or of its arc from `start` to `stop` degrees (clockwise from the right), tilted by degrees."""
+    """Points of an ellipse, or of its arc from `start` to `stop` (clockwise from the right); angles are degrees."""
     cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
     steps = max(8, round(28 * (stop - start) / 360))
     points = []

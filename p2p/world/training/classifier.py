@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p2p.world.networks import CATEGORY_HEAD, AttributeClassifier, Head
+from p2p.world.networks import CATEGORY_HEAD, AttributeClassifier, Head, WorldLPIPS
 from p2p.world.scenes import CATEGORIES, FACTORS, Scene
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import Pictures
-from p2p.world.training.loop import Schedule, fit
+from p2p.world.training.loop import Schedule, averaged_weights, fit
 
 IGNORED = -100
 
@@ -24,13 +24,20 @@ class ClassifierSettings:
 
     channels: tuple[int, ...]
     hidden: int
+    perceptual_stages: int
     batch: int
     schedule: Schedule
 
     def config(self) -> dict[str, Any]:
         """What `AttributeClassifier` is built from."""
-        factors = {category: {name: list(values) for name, values in heads.items()} for category, heads in FACTORS.items()}
+        factors = {
+            category: {name: list(values) for name, values in heads.items()} for category, heads in FACTORS.items()
+        }
         return {"channels": list(self.channels), "hidden": self.hidden, "factors": factors}
+
+    def perceptual_config(self) -> dict[str, Any]:
+        """What `WorldLPIPS` is built from: the first `perceptual_stages` stages of the trunk."""
+        return {"channels": list(self.channels[: self.perceptual_stages])}
 
 
 def build_classifier(settings: ClassifierSettings) -> AttributeClassifier:
@@ -50,7 +57,9 @@ def labels(scenes: list[Scene]) -> dict[Head, Tensor]:
 
 def classifier_loss(logits: Mapping[Head, Tensor], answers: Mapping[Head, Tensor]) -> Tensor:
     """The mean cross-entropy over all answered heads."""
-    losses = [F.cross_entropy(logits[head].float(), answers[head], ignore_index=IGNORED, reduction="sum") for head in logits]
+    losses = [
+        F.cross_entropy(logits[head].float(), answers[head], ignore_index=IGNORED, reduction="sum") for head in logits
+    ]
     answered = sum(int((answers[head] != IGNORED).sum()) for head in logits)
     return torch.stack(losses).sum() / answered
 
@@ -71,3 +80,19 @@ def train_classifier(settings: ClassifierSettings, data: Pictures, folder: Path)
     network.train()
     fit(network, loss, settings.schedule, folder / "classifier.pt")
     return network.eval()
+
+
+def load_classifier(settings: ClassifierSettings, folder: Path) -> AttributeClassifier:
+    """The averaged weights as they stand in the checkpoint."""
+    network = build_classifier(settings)
+    network.load_state_dict(averaged_weights(folder / "classifier.pt"))
+    return network.eval()
+
+
+def perceptual_distance(classifier: AttributeClassifier, settings: ClassifierSettings) -> WorldLPIPS:
+    """The distance in the features of the classifier's first stages."""
+    distance = WorldLPIPS(**settings.perceptual_config())
+    known = distance.net.state_dict()
+    trained = classifier.embedder.trunk.state_dict()
+    distance.net.load_state_dict({name: trained[name] for name in known})
+    return distance.eval()

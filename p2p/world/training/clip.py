@@ -16,7 +16,7 @@ from p2p.world.captions import parse
 from p2p.world.scenes import CATEGORIES, FACTORS, Scene
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import Pictures
-from p2p.world.training.loop import Schedule, fit
+from p2p.world.training.loop import Schedule, averaged_weights, fit
 from p2p.world.training.tokenizer import LENGTH, build_tokenizer
 
 _FACTOR_COLUMNS = max(len(factors) for factors in FACTORS.values())
@@ -50,7 +50,12 @@ class ClipSettings:
             "eos_id": tokenizer.eos_token_id,
         }
         model = {"embed_dim": self.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
-        preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic", "resize_mode": "squash"}
+        preprocess = {
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        }
         return {"model_cfg": model, "preprocess_cfg": preprocess}
 
 
@@ -117,15 +122,22 @@ def _batch(number: int, batch: int, step: int, generator: torch.Generator) -> Te
     return torch.randint(number // len(CATEGORIES), (batch,), generator=generator) * len(CATEGORIES) + category
 
 
+def load_clip(settings: ClipSettings, folder: Path) -> open_clip.CLIP:
+    """The averaged weights as they stand in the checkpoint."""
+    network = build_clip(settings, build_tokenizer())
+    network.load_state_dict(averaged_weights(folder / "clip.pt"))
+    return network.eval()
+
+
 def save_clip(network: open_clip.CLIP, settings: ClipSettings, folder: Path) -> None:
     """Weights in half precision, configuration and tokenizer, as open_clip reads them."""
-
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
     tokenizer.save_pretrained(folder)
     (folder / "open_clip_config.json").write_text(json.dumps(settings.config(tokenizer), indent=2) + "\n")
-    weights = {name: value.half().contiguous() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    weights = {
+        name: value.half().contiguous() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
     save_file(weights, folder / "open_clip_model.safetensors")
-
-

@@ -1,6 +1,6 @@
 """The denoising UNet and the text encoder, trained together on precomputed latents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +83,11 @@ def build_scheduler() -> DDIMScheduler:
 
 
 @torch.no_grad()
-def encode_pictures(vae: AutoencoderKL, data: Pictures, path: Path) -> Tensor:
+def encode_pictures(load_vae: Callable[[], AutoencoderKL], data: Pictures, path: Path) -> Tensor:
     """The pictures' mean latents, (number, 4, 16, 16), computed into `path` on the first call."""
     if not path.exists():
         partial = path.with_name(path.name + ".partial.npy")
-        np.save(partial, torch.cat(list(_encoded(vae, data))).numpy())
+        np.save(partial, torch.cat(list(_encoded(load_vae(), data))).numpy())
         partial.replace(path)
     return torch.from_numpy(np.load(path))
 

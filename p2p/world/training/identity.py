@@ -13,7 +13,7 @@ from p2p.world.networks import IdentityEncoder
 from p2p.world.scenes import FACTORS, Scene, render, sample_scene
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import to_images
-from p2p.world.training.loop import Schedule, fit
+from p2p.world.training.loop import Schedule, averaged_weights, fit
 
 LOOKS = ("hair", "mood", "glasses", "hat")
 
@@ -77,3 +77,10 @@ def contrast(embedded: Tensor, temperature: float) -> Tensor:
     similarity = embedded @ embedded.T / temperature
     similarity = similarity.masked_fill(torch.eye(len(embedded), dtype=torch.bool), float("-inf"))
     return F.cross_entropy(similarity, torch.arange(len(embedded)).roll(len(embedded) // 2))
+
+
+def load_identity(settings: IdentitySettings, folder: Path) -> IdentityEncoder:
+    """The averaged weights as they stand in the checkpoint."""
+    network = IdentityEncoder(**settings.config())
+    network.load_state_dict(averaged_weights(folder / "identity.pt"))
+    return network.eval()

@@ -58,7 +58,7 @@ def averaged_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fit(network: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, stop_at: int | None = None) -> None:
-    """Train `network` on `loss(step, generator)` from the checkpoint, if there is one, and leave it with averaged weights.
+    """Train `network` on `loss(step, generator)`, from the checkpoint if there is one; leave it with averaged weights.
 
     `stop_at` ends early, as an interruption would: the next call goes on from the checkpoint.
     """
@@ -72,7 +72,10 @@ def fit(network: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, st
         running += _update(network, loss, schedule, optimizer, parameters, averages, step)
         if (step + 1) % 50 == 0:
             seconds = (time.perf_counter() - started) / (step + 1 - first)
-            print(f"{checkpoint.stem} {step + 1}/{schedule.steps} loss {running / 50:.4f} {seconds:.3f} s/step", flush=True)
+            print(
+                f"{checkpoint.stem} {step + 1}/{schedule.steps} loss {running / 50:.4f} {seconds:.3f} s/step",
+                flush=True,
+            )
             running = 0.0
         if (step + 1) % schedule.save_every == 0 or step + 1 == last:
             _save(checkpoint, network, optimizer, averages, step + 1)
@@ -93,7 +96,7 @@ def _update(
         group["lr"] = schedule.rate(step)
     optimizer.zero_grad(set_to_none=True)
     value = loss(step, step_generator(schedule.seed, step))
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
     optimizer.step()
     keep = min(schedule.ema, (step + 1) / (step + 10))

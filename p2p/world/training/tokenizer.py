@@ -26,13 +26,12 @@ def _byte_alphabet() -> list[str]:
 
 def _merges(alphabet: list[str]) -> list[tuple[str, str]]:
     """Merges learnt on the words alone until each is a single token."""
-    trainer = trainers.BpeTrainer(  # type: ignore[no-untyped-call]
+    trainer = trainers.BpeTrainer(
         vocab_size=10_000, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
     )
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     learner.train_from_iterator([" ".join(vocabulary())], trainer)
-
 
     model = json.loads(learner.to_str())["model"]
     return [(first, second) for first, second in model["merges"]]

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from p2p.world.training.data import Pictures
 from p2p.world.training.loop import Schedule, averaged_weights, fit
 
+JOINT, DECODER = "vae_joint.pt", "vae_decoder.pt"  # checkpoints
+
 
 @dataclass(frozen=True)
 class VaeSettings:
@@ -71,14 +73,14 @@ def train_joint(settings: VaeSettings, data: Pictures, folder: Path) -> Autoenco
             + settings.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
         )
 
-    fit(coded, loss, settings.joint, folder / "vae_joint.pt")
+    fit(coded, loss, settings.joint, folder / JOINT)
     return coded.vae
 
 
 def load_joint(settings: VaeSettings, data: Pictures, folder: Path) -> AutoencoderKL:
     """The joint stage's averaged autoencoder with white latents, as it stands in its checkpoint."""
     coded = _Coded(build_vae(settings.channels))
-    coded.load_state_dict(averaged_weights(folder / "vae_joint.pt"))
+    coded.load_state_dict(averaged_weights(folder / JOINT))
     whiten(coded.vae, data)
     return coded.vae
 
@@ -97,7 +99,7 @@ def train_decoder(settings: VaeSettings, vae: AutoencoderKL, data: Pictures, fol
             decoded = vae.decode(latents + level * torch.randn(latents.shape, generator=generator)).sample
         return reconstruction_loss(decoded.float(), images)
 
-    fit(vae, loss, settings.decoder, folder / "vae_decoder.pt")
+    fit(vae, loss, settings.decoder, folder / DECODER)
     return vae
 
 
@@ -118,7 +120,9 @@ def reconstruction_loss(decoded: Tensor, images: Tensor) -> Tensor:
 @torch.no_grad()
 def whiten(vae: AutoencoderKL, data: Pictures, number: int = 512) -> None:
     """Give the latent channels mean 0 and unit covariance, folded into quant_conv and post_quant_conv."""
-    means = torch.cat([vae.encode(data.images(part) * 2 - 1).latent_dist.mean for part in torch.arange(number).split(32)])
+    means = torch.cat(
+        [vae.encode(data.images(part) * 2 - 1).latent_dist.mean for part in torch.arange(number).split(32)]
+    )
     pixels = means.permute(1, 0, 2, 3).flatten(1)  # (4, number * 256)
     center = pixels.mean(1)
     values, vectors = torch.linalg.eigh(torch.cov(pixels))
@@ -141,4 +145,6 @@ def _batch(data: Pictures, settings: VaeSettings, generator: torch.Generator, cr
         return images
     size, room = settings.crop, images.shape[-1] - settings.crop + 1
     rows, columns = torch.randint(room, (2, count), generator=generator).tolist()
-    return torch.stack([image[:, y : y + size, x : x + size] for image, y, x in zip(images, rows, columns, strict=True)])
+    return torch.stack(
+        [image[:, y : y + size, x : x + size] for image, y, x in zip(images, rows, columns, strict=True)]
+    )
