@@ -43,15 +43,20 @@ class LocalBlend:
     Attributes:
         source_words: words of the source prompt; None takes the words that differ, () leaves the target's mask alone.
         target_words: words of the target prompt; None takes the words that differ.
+        source_subtract_words, target_subtract_words: words whose mask is taken away from the blend's.
         start_blend: share of the steps without blending at the start, in [0, 1].
     """
 
     source_words: tuple[str, ...] | None = None
     target_words: tuple[str, ...] | None = None
+    source_subtract_words: tuple[str, ...] = ()
+    target_subtract_words: tuple[str, ...] = ()
     start_blend: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("source_words", "target_words"):
+        for name in ("source_subtract_words", "target_subtract_words"):
+            object.__setattr__(self, name, getattr(self, name) or ())
+        for name in ("source_words", "target_words", "source_subtract_words", "target_subtract_words"):
             object.__setattr__(self, name, _words(f"edit.local_blend.{name}", getattr(self, name)))
         object.__setattr__(self, "start_blend", _number("edit.local_blend.start_blend", self.start_blend))
         if not 0 <= self.start_blend <= 1:
@@ -153,11 +158,12 @@ class Edit:
                 f"edit.k={self.k} needs a blend word: {source.text!r} and {target.text!r} name none; "
                 "set edit.local_blend.target_words, or edit.k=null"
             )
-        for word in source_words:
-            source.tokens_of(word, "edit.local_blend.source_words")
-        for word in target_words:
-            target.tokens_of(word, "edit.local_blend.target_words")
-        return dataclasses.replace(self.local_blend, source_words=source_words, target_words=target_words)
+        blend = dataclasses.replace(self.local_blend, source_words=source_words, target_words=target_words)
+        for side, prompt in (("source", source), ("target", target)):
+            for name in (f"{side}_words", f"{side}_subtract_words"):
+                for word in getattr(blend, name):
+                    prompt.tokens_of(word, f"edit.local_blend.{name}")
+        return blend
 
     def canonical(self) -> dict[str, Any]:
         """The settings that decide the pixels, as plain values in one spelling (settings without effect dropped)."""
@@ -189,10 +195,15 @@ def reverse_edit(edit: Edit, source: Prompt, target: Prompt) -> Edit | None:
     windows = edit.cross_replace_steps
     if isinstance(windows, Mapping):
         windows = _translate(windows, source, target)
-    blend = dataclasses.replace(
-        edit.local_blend, source_words=edit.local_blend.target_words, target_words=edit.local_blend.source_words
+    blend = edit.local_blend
+    turned = dataclasses.replace(
+        blend,
+        source_words=blend.target_words,
+        target_words=blend.source_words,
+        source_subtract_words=blend.target_subtract_words,
+        target_subtract_words=blend.source_subtract_words,
     )
-    return dataclasses.replace(edit, cross_replace_steps=windows, local_blend=blend)
+    return dataclasses.replace(edit, cross_replace_steps=windows, local_blend=turned)
 
 
 def parse_window(name: str, value: Any) -> Window:

@@ -14,7 +14,12 @@ from p2p.loading import Models
 from p2p.prompts import Prompt
 from p2p.streams import CompiledStream
 
-SCHEDULERS = {"ddim": diffusers.DDIMScheduler}
+SCHEDULERS = {
+    "ddim": diffusers.DDIMScheduler,
+    "euler": diffusers.EulerDiscreteScheduler,
+    "dpm++": diffusers.DPMSolverMultistepScheduler,
+}
+"""Schedulers by name; each is stepped once a step with all streams, so a history it keeps is kept per stream."""
 
 
 class Denoised(NamedTuple):

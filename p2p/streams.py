@@ -49,10 +49,17 @@ class Injection(NamedTuple):
 
 
 class Blend(NamedTuple):
-    """Local blend of a stream against its parent: positions of the two words' maps among each stream's indicators."""
+    """Local blend of a stream against its parent.
 
-    source_map: int | None
-    target_map: int | None
+    Attributes:
+        maps: the word maps whose union is blended in, as (from the parent?, position among that stream's indicators).
+        subtracted: those taken away.
+        k: the threshold.
+        start_step: the first step that blends.
+    """
+
+    maps: tuple[tuple[bool, int], ...]
+    subtracted: tuple[tuple[bool, int], ...]
     k: float
     start_step: int
 
@@ -220,22 +227,29 @@ def _compile_blend(streams: Sequence[Stream], i: int, indicators: list[list[Tens
     edit, parent = streams[i].edit, streams[i].parent
     if edit is None or parent is None or edit.k is None:
         return None
-    words = edit.local_blend
+    blend = edit.local_blend
+
+    def maps(source_words: Sequence[str] | None, target_words: Sequence[str] | None) -> tuple[tuple[bool, int], ...]:
+        sides = ((True, parent, source_words), (False, i, target_words))
+        return tuple(
+            (is_parent, _indicator(streams[stream].prompt, words, indicators[stream]))
+            for is_parent, stream, words in sides
+            if words
+        )
+
     return Blend(
-        source_map=_indicator(streams[parent].prompt, words.source_words or (), "source_words", indicators[parent]),
-        target_map=_indicator(streams[i].prompt, words.target_words or (), "target_words", indicators[i]),
+        maps=maps(blend.source_words, blend.target_words),
+        subtracted=maps(blend.source_subtract_words, blend.target_subtract_words),
         k=edit.k,
-        start_step=int(words.start_blend * steps),
+        start_step=int(blend.start_blend * steps),
     )
 
 
-def _indicator(prompt: Prompt, words: Sequence[str], role: str, known: list[Tensor]) -> int | None:
-    """Position among `known` of the indicator of `words`' tokens, added where it is new; None without words."""
-    if not words:
-        return None
+def _indicator(prompt: Prompt, words: Sequence[str], known: list[Tensor]) -> int:
+    """Position among `known` of the indicator of `words`' tokens, added where it is new."""
     indicator = torch.zeros(prompt.num_tokens, dtype=torch.float64)
     for word in words:
-        indicator[prompt.tokens_of(word, f"edit.local_blend.{role}")] = 1
+        indicator[prompt.tokens_of(word, "edit.local_blend")] = 1
     for position, other in enumerate(known):
         if torch.equal(indicator, other):
             return position

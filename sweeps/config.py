@@ -26,14 +26,6 @@ WORLD_PATH = "pkg://p2p.world/weights"
 
 
 @dataclass(frozen=True)
-class SweeperConf:
-    """Hydra's view of the sweeper (`hydra.sweeper`); `params` are an experiment's axes, as in Hydra's own sweeper."""
-
-    _target_: str = "hydra_plugins.p2p_sweeper.P2PSweeper"
-    params: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
 class ModelConfig:
     """Which diffusion model, and where it runs.
 
@@ -68,7 +60,6 @@ class SweepSettings:
         folder: that folder.
         batch_size: edited streams per UNet call.
         tracking: `none`, `offline` or `online`.
-        model, metrics: what to load.
         config: the whole configuration, for the records.
     """
 
@@ -76,9 +67,16 @@ class SweepSettings:
     folder: Path
     batch_size: int
     tracking: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A checked cell with what is loaded to draw and to score it."""
+
+    cell: Cell
     model: ModelConfig
     metrics: MetricsConfig
-    config: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,26 +109,24 @@ def sweep_settings(config: Mapping[str, Any], experiment: str | None) -> SweepSe
         raise ValueError(f"sweep.batch_size must be a number of pictures, at least 1, got {batch_size!r}")
     if config["tracking"] not in TRACKING:
         raise ValueError(f"tracking must be one of {', '.join(TRACKING)}, got {config['tracking']!r}")
-    model = model_config(config["model"])
-    resolve_device(model.device)
     folder = Path(str(config["results_dir"])).expanduser() / str(name)
-    metrics = MetricsConfig.from_mapping(config["metrics"])
-    return SweepSettings(str(name), folder, batch_size, config["tracking"], model, metrics, config)
+    return SweepSettings(str(name), folder, batch_size, config["tracking"], config)
 
 
 def model_config(values: Mapping[str, Any]) -> ModelConfig:
     """The model's settings.
 
     Raises:
-        ValueError: unknown key or dtype.
+        ValueError: unknown key, dtype or device.
     """
     check_keys("model", values, ModelConfig)
     model = ModelConfig(**values)
     check_dtype(model.dtype)
+    resolve_device(model.device)
     return model
 
 
-def build_cell(config: Mapping[str, Any]) -> Cell:
+def build_cell(config: Mapping[str, Any]) -> PlannedCell:
     """The cell that a composed configuration describes, everything checked.
 
     Raises:
@@ -147,7 +143,7 @@ def build_cell(config: Mapping[str, Any]) -> Cell:
     cycle_mode = config["cycle"]["mode"]
     if cycle_mode not in get_args(CycleMode):
         raise ValueError(f"cycle.mode must be one of {', '.join(get_args(CycleMode))}, got {cycle_mode!r}")
-    return Cell(
+    cell = Cell(
         model=ModelId(model.name, _digest(folder), model.dtype, model.blend_resolution),
         sampler=sampler,
         seed=_whole("seed", config["seed"], 0),
@@ -158,6 +154,7 @@ def build_cell(config: Mapping[str, Any]) -> Cell:
         edit=_edit(config["edit"], pair).resolve(source, target),
         cycle_mode=cycle_mode,
     )
+    return PlannedCell(cell, model, MetricsConfig.from_mapping(config["metrics"]))
 
 
 def load_pairs(category: Mapping[str, Any]) -> list[Pair]:
@@ -283,6 +280,5 @@ def _prompt(folder: Path, text: str, is_world: bool) -> Prompt:
 
 def describe(values: Mapping[str, Any]) -> str:
     """A cell's axis values in one line, for messages."""
-    return " ".join(
-        f"{key}={json.dumps(value) if not isinstance(value, str) else value}" for key, value in values.items()
-    )
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return " ".join(f"{key}={text}" for key, text in texts.items())

@@ -9,8 +9,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from sweeps.cells import Cell
-from sweeps.config import describe
+from sweeps.config import PlannedCell, describe
+
+SWEPT = ("model", "category", "pair", "seed", "edit", "sampler", "cycle")
+"""What a cell depends on, and so what can be an axis."""
 
 Compose = Callable[[list[str]], Mapping[str, Any]]
 """Overrides to a composed configuration as plain values; unknown keys raise."""
@@ -51,7 +53,7 @@ def parse_grid(arguments: Sequence[str], params: Mapping[str, Any] | None, is_gr
 
     Raises:
         hydra.errors.OverrideParseException: an override is not in Hydra's grammar.
-        ValueError: an axis cannot be enumerated, or is given twice.
+        ValueError: an axis cannot be enumerated, is given twice, or is none of a cell.
     """
     parser = OverridesParser.create()
     given = parser.parse_overrides(list(arguments))
@@ -59,6 +61,11 @@ def parse_grid(arguments: Sequence[str], params: Mapping[str, Any] | None, is_gr
     own = parser.parse_overrides([f"{key}={value}" for key, value in (params or {}).items()])
     overrides = [override for override in own if override.key_or_group not in keys] + given
     axes = tuple(_axis(override, is_group) for override in overrides if override.is_sweep_override())
+    fixed_only = [axis.key for axis in axes if axis.key.split(".")[0] not in SWEPT]
+    if fixed_only:
+        raise ValueError(
+            f"{', '.join(fixed_only)} cannot be swept; can be: {', '.join(SWEPT)}"
+        )
     twice = sorted({axis.key for axis in axes if sum(axis.key == other.key for other in axes) > 1})
     if twice:
         raise ValueError(f"swept twice: {', '.join(twice)}; give every axis once")
@@ -86,21 +93,21 @@ def configurations(grid: Grid, compose: Compose) -> Iterator[tuple[dict[str, Any
             yield dict(named), config
 
 
-def build_cells(grid: Grid, compose: Compose, build: Callable[[Mapping[str, Any]], Cell]) -> list[Cell]:
+def build_cells(grid: Grid, compose: Compose, build: Callable[[Mapping[str, Any]], PlannedCell]) -> list[PlannedCell]:
     """Every cell of a grid, checked; cells that draw the same pixels once.
 
     Raises:
         ValueError: a cell is wrong; the message names it.
         FileNotFoundError: a cell's model or file is not there.
     """
-    cells: dict[str, Cell] = {}
+    cells: dict[str, PlannedCell] = {}
     for axis_values, config in configurations(grid, compose):
         try:
-            cell = build(config)
+            planned = build(config)
         except ValueError as error:
             where = f" (cell {describe(axis_values)})" if axis_values else ""
             raise ValueError(f"{error}{where}") from error
-        cells.setdefault(cell.cell_id, cell)
+        cells.setdefault(planned.cell.cell_id, planned)
     return list(cells.values())
 
 

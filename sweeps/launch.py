@@ -2,23 +2,24 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from metrics.loading import load_networks
-from metrics.score import EditPictures
+from metrics.loading import MetricsConfig, load_networks
 from tqdm import tqdm
 
 from p2p.loading import load_models
 from sweeps.cells import Cell
-from sweeps.config import SweepSettings
+from sweeps.config import ModelConfig, PlannedCell, SweepSettings
 from sweeps.contact_sheets import write_contact_sheets
 from sweeps.plan import Group, make_groups
 from sweeps.run import Runner
+from sweeps.score import Scorer, unscored
 from sweeps.store import Store
 from sweeps.tables import terminal_table, write_tables
 from sweeps.tracking import track_sweep
 
 
-def run_sweep(cells: Sequence[Cell], settings: SweepSettings) -> int:
+def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
     """Compute what the store lacks of these cells, derive tables and figures, and print what came out.
 
     Returns:
@@ -29,19 +30,24 @@ def run_sweep(cells: Sequence[Cell], settings: SweepSettings) -> int:
     """
     store = Store(settings.folder)
     store.prepare()
+    store.write_config(settings.config)
     done = store.done()
-    groups = make_groups([cell for cell in cells if cell.cell_id not in done])
-    unscored = _unscored(store, [cell for cell in cells if cell.cell_id in done], settings)
-    stored = sum(cell.cell_id in done for cell in cells)
-    print(f"{settings.name}: {len(cells)} cells, {stored} stored, {len(cells) - stored} to draw, {len(groups)} groups")
-    if groups or unscored:
-        _compute(groups, unscored, settings, store)
-    return finish(store, settings, cells)
+    stored = sum(one.cell.cell_id in done for one in planned)
+    print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(planned) - stored} to draw")
+    for model, metrics, cells in _by_model(planned):
+        to_score = unscored(store, metrics, [cell for cell in cells if cell.cell_id in done])
+        groups = make_groups([cell for cell in cells if cell.cell_id not in done])
+        if groups or to_score:
+            scorer = Scorer(store, metrics, load_networks(metrics, model.device))
+            for group_cells in to_score:
+                scorer.score_stored(group_cells)
+            if groups:
+                _draw(groups, model, scorer, settings, store)
+    return finish(store, settings, [one.cell for one in planned])
 
 
 def finish(store: Store, settings: SweepSettings, cells: Sequence[Cell]) -> int:
     """Derive summary, tables, figures and the W&B mirror from the store; print the table and the places."""
-    store.write_config(settings.config)
     summary = store.write_summary()
     write_tables(summary, settings.folder / "tables")
     write_contact_sheets(summary, settings.folder)
@@ -57,11 +63,7 @@ def finish(store: Store, settings: SweepSettings, cells: Sequence[Cell]) -> int:
     return 1 if len(bad) else 0
 
 
-def _compute(
-    groups: Sequence[Group], unscored: Sequence[Sequence[EditPictures]], settings: SweepSettings, store: Store
-) -> None:
-    model = settings.model
-    networks = load_networks(settings.metrics, model.device)
+def _draw(groups: Sequence[Group], model: ModelConfig, scorer: Scorer, settings: SweepSettings, store: Store) -> None:
     models = load_models(
         model.path,
         revision=model.revision,
@@ -70,25 +72,28 @@ def _compute(
         blend_resolution=model.blend_resolution,
     )
     total = sum(group.unet_samples for group in groups)
-    with tqdm(total=total, unit="sample", desc=settings.name, unit_scale=True, mininterval=0.5) as bar:
-        runner = Runner(
-            models=models,
-            networks=networks,
-            metrics=settings.metrics.names,
-            store=store,
-            sweep=settings.name,
-            batch_size=settings.batch_size,
-            progress=bar.update,
-        )
-        cells = 0
+    with tqdm(total=total, unit=" UNet samples", desc=settings.name, unit_scale=True, mininterval=0.5) as bar:
+        runner = Runner(models, scorer, store, settings.name, settings.batch_size, lambda samples: _tick(bar, samples))
+        drawn = 0
         for group in groups:
+            bar.set_postfix_str(f"{drawn} cells")
             runner.run(group)
-            cells += len(group.cells)
-            bar.set_postfix_str(f"{cells} cells")
-        for edits in unscored:
-            runner.score(edits)
+            drawn += len(group.cells)
+        bar.set_postfix_str(f"{drawn} cells")
 
 
-def _unscored(store: Store, cells: Sequence[Cell], settings: SweepSettings) -> list[list[EditPictures]]:
-    """Stored pictures that lack a score of the current version, by group."""
-    return []
+def _tick(bar: "tqdm[Any]", samples: int) -> None:
+    bar.update(samples)
+
+
+def _by_model(planned: Sequence[PlannedCell]) -> list[tuple[ModelConfig, MetricsConfig, list[Cell]]]:
+    """Cells gathered by what has to be loaded for them."""
+    parts: list[tuple[ModelConfig, MetricsConfig, list[Cell]]] = []
+    for one in planned:
+        for model, metrics, cells in parts:
+            if (model, metrics) == (one.model, one.metrics):
+                cells.append(one.cell)
+                break
+        else:
+            parts.append((one.model, one.metrics, [one.cell]))
+    return parts

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from metrics.loading import Networks
-from metrics.score import EditPictures, score_edits
+from metrics.score import EditPictures
 from torch import Tensor
 
 from p2p.loading import Models
@@ -23,6 +22,7 @@ from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler,
 from p2p.streams import compile_streams
 from sweeps.cells import Cell
 from sweeps.plan import CellStreams, Group, plan_group
+from sweeps.score import Scorer, edit_pictures
 from sweeps.store import Store
 
 Progress = Callable[[int], None]
@@ -51,8 +51,7 @@ class Runner:
 
     Attributes:
         models: the diffusion model.
-        networks: what the metrics use.
-        metrics: names of the metrics to score.
+        scorer: what scores the pictures.
         store: where results go.
         sweep: its name.
         batch_size: edited streams per UNet call.
@@ -60,8 +59,7 @@ class Runner:
     """
 
     models: Models
-    networks: Networks
-    metrics: Sequence[str]
+    scorer: Scorer
     store: Store
     sweep: str
     batch_size: int
@@ -82,12 +80,7 @@ class Runner:
             self.store.append_edits(group.cells[0].cell_id, [self._row(group.cells[0], "failed", message)])
             return
         stored = self._store(group, drawn)
-        self.score([one.pictures for one in stored if one.pictures is not None])
-
-    def score(self, edits: Sequence[EditPictures]) -> None:
-        """Score pictures that are stored."""
-        if edits:
-            self.store.append_scores(edits[0].cell_id, score_edits(edits, self.metrics, self.networks))
+        self.scorer.score([one.pictures for one in stored if one.pictures is not None])
 
     def _store(self, group: Group, drawn: Drawn) -> list[CellPictures]:
         source = drawn.pictures[0]
@@ -96,10 +89,11 @@ class Runner:
         samples = group.samples_by_cell()
         for cell, place, count in zip(group.cells, group.places, samples, strict=True):
             wall_s = drawn.wall_s * count / sum(samples)
-            cost = {"unet_samples": count, "wall_s": wall_s}
+            cost: dict[str, Any] = {"unet_samples": count, "wall_s": wall_s}
             error = _failure(drawn.finite, place)
             if error is not None:
-                stored.append(CellPictures(cell, self._row(cell, *error, **cost), None))
+                status, message = error
+                stored.append(CellPictures(cell, self._row(cell, status, message, **cost), None))
                 continue
             target = drawn.pictures[place.target]
             cycle = None if place.cycle is None else drawn.pictures[place.cycle]
@@ -148,21 +142,6 @@ def draw_group(models: Models, group: Group, batch_size: int, progress: Progress
     finite = latents.isfinite().flatten(1).all(1).tolist()
     pictures = decode_latents(models, latents.nan_to_num())
     return Drawn(pictures.cpu(), finite, unet_samples, time.perf_counter() - start)
-
-
-def edit_pictures(cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | None) -> EditPictures:
-    """What the metrics read of a cell."""
-    return EditPictures(
-        cell_id=cell.cell_id,
-        category=cell.category,
-        kind=cell.edit.kind,
-        source_prompt=cell.source.text,
-        target_prompt=cell.target.text,
-        cycle_mode=cell.cycle_mode,
-        source=source,
-        target=target,
-        cycle=cycle,
-    )
 
 
 def cell_columns(cell: Cell) -> dict[str, Any]:

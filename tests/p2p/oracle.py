@@ -21,11 +21,11 @@ class MapBuildingEditor:
         self.alpha = cross_replace_alpha(target, edit.cross_replace_steps, steps)
         self.self_window = step_window(edit.self_replace_steps, steps)
         self.v_window = step_window(edit.v_inject_steps, steps)
-        self.sums = torch.zeros(2, *blend_shape, dtype=torch.float64)
-        self.indicators = [
-            self._indicator(source, edit.local_blend.source_words if edit.k is not None else ()),
-            self._indicator(target, edit.local_blend.target_words if edit.k is not None else ()),
-        ]
+        self.sums = torch.zeros(4, *blend_shape, dtype=torch.float64)
+        blend = edit.local_blend
+        words = [blend.source_words, blend.target_words, blend.source_subtract_words, blend.target_subtract_words]
+        prompts = (source, target, source, target)
+        self.indicators = [self._indicator(p, w) for p, w in zip(prompts, words, strict=True)]
         self.start = int(edit.local_blend.start_blend * steps)
 
     def _indicator(self, prompt, words):
@@ -57,7 +57,7 @@ class MapBuildingEditor:
                 edited = (taken * b + own * (1 - b)) * self.scales
                 own = edited * a + own * (1 - a)
                 if not name.startswith("mid") and q.shape[2] == self.blend_shape[0] * self.blend_shape[1]:
-                    for i, maps in enumerate((base, own)):
+                    for i, maps in enumerate((base, own, base, own)):
                         self.sums[i] += (maps @ self.indicators[i]).sum(0).view(self.blend_shape)
             out = torch.stack([probs[0] @ v[0], probs[1] @ v[1], base @ base_v, own @ own_v])
             return attn.to_out[0](out.transpose(1, 2).flatten(2))
@@ -67,13 +67,13 @@ class MapBuildingEditor:
     def blend(self, latents):
         if self.edit.k is None or self.step < self.start:
             return latents
-        masks = []
-        for maps, indicator in zip(self.sums, self.indicators, strict=True):
+        masks = [torch.zeros(latents.shape[2:], dtype=torch.bool), torch.zeros(latents.shape[2:], dtype=torch.bool)]
+        for i, (maps, indicator) in enumerate(zip(self.sums, self.indicators, strict=True)):
             if indicator.any():
-                pooled = F.max_pool2d(maps[None, None], 3, 1, 1)
-                resized = F.interpolate(pooled, size=latents.shape[2:])[0, 0]
-                masks.append(resized / resized.max() > self.edit.k)
-        mask = torch.stack(masks).any(0)
+                maps = maps[None, None] if i >= 2 else F.max_pool2d(maps[None, None], 3, 1, 1)
+                resized = F.interpolate(maps, size=latents.shape[2:])[0, 0]
+                masks[i // 2] |= resized / resized.max() > self.edit.k
+        mask = masks[0] & ~masks[1]
         return torch.stack([latents[0], latents[0] + mask * (latents[1] - latents[0])])
 
 

@@ -32,6 +32,10 @@ EDITS = {
         "swap",
         Edit(k=0.5, local_blend=LocalBlend(source_words=(), target_words=("chimpanzee",), start_blend=0.5)),
     ),
+    "swap with blend and subtracted words": (
+        "swap",
+        Edit(k=0.3, local_blend=LocalBlend(source_subtract_words=("grass",), target_subtract_words=("on", "the"))),
+    ),
     "swap with scales": ("swap", Edit(k=None, cross_replace_steps=0.8, equalizer={"blue": -2.0, "grass": 3.0})),
     "refinement": ("refine", Edit(k=0.2, cross_replace_steps=0.8, self_replace_steps=[0.25, 0.75])),
     "refinement with scales": ("refine", Edit(k=None, cross_replace_steps=0.8, equalizer={"hat": 2.0, "cat": 0.0})),

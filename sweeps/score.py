@@ -1,0 +1,71 @@
+"""Scoring of pictures that are stored, fresh from drawing or from an earlier run."""
+
+from collections.abc import Sequence
+
+from metrics.loading import MetricsConfig, Networks
+from metrics.registry import get_metrics
+from metrics.score import EditPictures, score_edits
+from torch import Tensor
+
+from sweeps.cells import Cell
+from sweeps.store import Store
+
+
+class Scorer:
+    """Scores pictures with one choice of metrics and appends what comes out to the store.
+
+    Args:
+        store: the sweep's.
+        config: which metrics, by which networks.
+        networks: loaded ones.
+    """
+
+    def __init__(self, store: Store, config: MetricsConfig, networks: Networks):
+        self.store, self.config, self.networks = store, config, networks
+
+    def score(self, edits: Sequence[EditPictures]) -> None:
+        """Score the edits of one group."""
+        if edits:
+            scores = score_edits(edits, self.config.names, self.networks)
+            self.store.append_scores(edits[0].cell_id, scores)
+
+    def score_stored(self, cells: Sequence[Cell]) -> None:
+        """Score the stored pictures of one group's cells."""
+        rows = self.store.edits().set_index("cell_id")
+        source = self.store.load_picture(rows.loc[cells[0].cell_id, "source_image"])
+        self.score([self._stored_pictures(cell, source, rows.loc[cell.cell_id]) for cell in cells])
+
+    def _stored_pictures(self, cell: Cell, source: Tensor, row: object) -> EditPictures:
+        target, cycle = (getattr(row, name) for name in ("target_image", "cycle_image"))
+        return edit_pictures(
+            cell, source, self.store.load_picture(target), self.store.load_picture(cycle) if cycle else None
+        )
+
+
+def unscored(store: Store, config: MetricsConfig, cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Those of the stored cells that lack a score of the metrics' current versions, by group."""
+    wanted = {(metric.name, metric.version) for metric in get_metrics(config.names)}
+    scores = store.scores()
+    stored: dict[str, set[tuple[str, int]]] = {}
+    for cell_id, metric, version in zip(scores["cell_id"], scores["metric"], scores["metric_version"], strict=True):
+        stored.setdefault(cell_id, set()).add((metric, int(version)))
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if not wanted <= stored.get(cell.cell_id, set()):
+            groups.setdefault(cell.group_id, []).append(cell)
+    return list(groups.values())
+
+
+def edit_pictures(cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | None) -> EditPictures:
+    """What the metrics read of a cell; pictures uint8 (3, height, width)."""
+    return EditPictures(
+        cell_id=cell.cell_id,
+        category=cell.category,
+        kind=cell.edit.kind,
+        source_prompt=cell.source.text,
+        target_prompt=cell.target.text,
+        cycle_mode=cell.cycle_mode,
+        source=source,
+        target=target,
+        cycle=cycle,
+    )

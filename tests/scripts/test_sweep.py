@@ -1,0 +1,192 @@
+"""The whole program from the command line, on a tiny pipeline in SD 1.x's architecture."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from scripts import sweep
+
+GRID = ["-m", "category=animals", "pair=0,2", "edit.k=null,0.3", "edit.self_replace_steps=0.0,0.5", "cycle.mode=swap"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tiny_pipeline, tmp_path):
+    """Run p2p-sweep with arguments; (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments, tiny=True):
+        options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
+        given = {argument.split("=")[0] for argument in arguments}
+        options = [option for option in options if tiny and option.split("=")[0] not in given]
+        monkeypatch.setattr(sys, "argv", ["p2p-sweep", *options, *arguments])
+        try:
+            sweep.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_a_grid_is_drawn_scored_tabulated_and_not_drawn_twice(run, tmp_path):
+    status, out, _ = run(*GRID, "sweep.name=grid")
+    assert status == 0
+    folder = tmp_path / "results" / "grid"
+    summary = pd.read_parquet(folder / "summary.parquet")
+    assert len(summary) == 8
+    assert set(summary["status"]) == {"ok"}
+    assert summary["ssim"].between(-1, 1).all()
+    assert summary["cycle_mse"].notna().all()
+    assert sorted(summary["kind"].unique()) == ["refine", "swap"]
+    for column in ("source_image", "target_image", "cycle_image"):
+        for path in summary[column]:
+            assert Image.open(folder / path).size == (64, 64)
+    for name in ("summary.md", "summary.tex", "summary.csv"):
+        assert (folder / "tables" / name).stat().st_size > 100
+    assert [figure.stem for figure in (folder / "figures").glob("*.png")] == ["animals"]
+    assert str(folder.relative_to(tmp_path)) in out
+    parts = sorted(folder.rglob("*.parquet"))
+    status, out, _ = run(*GRID, "sweep.name=grid")
+    assert status == 0
+    assert "8 stored, 0 to draw" in out
+    assert sorted(folder.rglob("*.parquet")) == parts
+
+
+def test_a_larger_grid_draws_only_what_is_new(run):
+    run(*GRID, "sweep.name=grow")
+    _, out, _ = run(*GRID[:-3], "edit.k=null,0.3,0.5", *GRID[-2:], "sweep.name=grow")
+    assert "12 cells, 8 stored, 4 to draw" in out
+
+
+def test_a_new_metric_is_scored_from_the_stored_pictures(run, tmp_path):
+    run("category=food", "sweep.name=one", "metrics.names=[ssim]")
+    summary = tmp_path / "results" / "one" / "summary.parquet"
+    assert "mse" not in pd.read_parquet(summary)
+    status, out, _ = run("category=food", "sweep.name=one", "metrics.names=[ssim,psnr]")
+    assert status == 0
+    assert "0 to draw" in out
+    assert pd.read_parquet(summary)["psnr"].notna().all()
+
+
+def test_a_lost_picture_is_drawn_again(run, tmp_path):
+    run("sweep.name=one")
+    target = tmp_path / "results/one" / pd.read_parquet(tmp_path / "results/one/summary.parquet")["target_image"][0]
+    before = target.read_bytes()
+    target.unlink()
+    run("sweep.name=one")
+    assert target.read_bytes() == before
+
+
+def test_the_costs_of_cells_add_up_to_the_work_done(run, tmp_path):
+    run(*GRID, "sweep.name=cost")
+    summary = pd.read_parquet(tmp_path / "results/cost/summary.parquet")
+    # two groups of: source, plain target, four edits, four reverse edits; two steps with guidance
+    assert summary["unet_samples"].sum() == pytest.approx(2 * (2 + 4 + 4) * 2 * 2)
+    assert (summary["wall_s"] > 0).all()
+
+
+def test_a_failed_cell_is_a_row_and_does_not_stop_the_others(run, tmp_path, monkeypatch):
+    import sweeps.run
+
+    draw = sweeps.run.draw_group
+
+    def failing(models, group, batch_size, progress):
+        if any(cell.edit.k == 0.3 for cell in group.cells):
+            raise RuntimeError("out of luck")
+        return draw(models, group, batch_size, progress)
+
+    monkeypatch.setattr(sweeps.run, "draw_group", failing)
+    status, _, err = run("-m", "category=animals,food", "edit.k=0.1,0.3", "sweep.name=fail")
+    assert status == 1
+    assert "2 of 4 cells failed" in err
+    assert "out of luck" in err
+    summary = pd.read_parquet(tmp_path / "results/fail/summary.parquet")
+    assert summary.groupby("k")["status"].unique().map(list).to_dict() == {0.1: ["ok"], 0.3: ["failed"]}
+    assert summary.loc[summary["k"] == 0.3, "ssim"].isna().all()
+    monkeypatch.setattr(sweeps.run, "draw_group", draw)
+    status, out, _ = run("-m", "category=animals,food", "edit.k=0.1,0.3", "sweep.name=fail")
+    assert status == 0
+    assert "2 stored, 2 to draw" in out
+
+
+def test_latents_that_are_not_finite_fail_their_cell(run, tmp_path):
+    status, _, err = run("-m", "edit.equalizer={},{red:1e38}", "sweep.name=nan")
+    assert status == 1
+    assert "not finite" in err
+    assert sorted(pd.read_parquet(tmp_path / "results/nan/summary.parquet")["status"]) == ["failed", "ok"]
+
+
+def test_a_user_s_own_pairs(run, tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("pairs:\n  - {name: day, source: a dog on mars, target: a robot on mars, source_words: [dog]}\n")
+    status, _, _ = run(f"category.file={own}", "sweep.name=own")
+    assert status == 0
+    row = pd.read_parquet(tmp_path / "results/own/summary.parquet").iloc[0]
+    assert (row["pair"], row["kind"]) == ("day", "swap")
+    assert json.loads(row["edit"])["local_blend"]["source_words"] == ["dog"]
+
+
+BAD = {
+    "an unknown key": (["edit.kk=1"], "unknown key edit.kk; did you mean edit.k"),
+    "an unknown key as an axis": (["-m", "edit.kk=1,2"], "unknown key edit.kk"),
+    "an unknown category": (["category=fces"], "unknown category 'fces'; known: animals, faces"),
+    "an unknown pair": (["pair=blond_to_red"], "did you mean blond_to_red_hair?"),
+    "a pair out of range": (["pair=99"], "has pairs 0 to 8"),
+    "a window of 1.5": (["edit.self_replace_steps=1.5"], "edit.self_replace_steps must be in [0, 1], got 1.5"),
+    "a window of 1.5 on an axis": (["-m", "edit.k=null,0.3", "edit.self_replace_steps=0.2,1.5"], "(cell "),
+    "a word that is not there": (["edit.local_blend.target_words=[green]"], "'green' is not in the prompt"),
+    "a missing model": (["model.path=/no/such/folder"], "the folder does not exist"),
+    "a name with slashes": (["sweep.name=a/b"], "sweep.name must be a plain folder name"),
+    "an unwritable folder": (["results_dir=/proc/none"], "cannot write to /proc/none"),
+    "an unknown metric": (["metrics.names=[sim]"], "ssim"),
+    "unknown tracking": (["tracking=wandb"], "tracking must be one of none, offline, online"),
+    "an unknown dtype": (["model.dtype=int8"], "model.dtype must be one of"),
+    "a batch size of zero": (["sweep.batch_size=0"], "sweep.batch_size must be"),
+    "an odd height": (["sampler.height=100"], "multiples of 8"),
+    "no steps": (["sampler.num_inference_steps=0"], "at least 1"),
+    "a missing file of pairs": (["category.file=none.yaml"], "there is no such file"),
+    "a cycle that does not exist": (["cycle.mode=invers"], "cycle.mode must be one of none, swap"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_in_one_line_before_any_work(run, tmp_path, monkeypatch, name):
+    import sweeps.launch
+
+    def unwanted(*arguments, **options):
+        raise AssertionError("work began")
+
+    monkeypatch.setattr(sweeps.launch, "load_models", unwanted)
+    arguments, message = BAD[name]
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_words_that_the_embedded_model_does_not_know_are_named(run, tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("pairs:\n  - {name: x, source: a zebra on the grass, target: a cat on the grass}\n")
+    status, _, err = run(f"category.file={own}", tiny=False)
+    assert status == 2
+    assert "does not know 'zebra' in the prompt 'a zebra on the grass'" in err
+
+
+def test_the_program_runs_as_a_process_from_any_folder(tiny_pipeline, tmp_path):
+    command = [sys.executable, "-m", "scripts.sweep", "metrics=pixel", "tracking=none", "sweep.name=process"]
+    command += [f"model.path={tiny_pipeline}", "sampler.num_inference_steps=1"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/process/summary.parquet").is_file()
+    assert not (tmp_path / "outputs").exists()
+    assert "Traceback" not in done.stderr

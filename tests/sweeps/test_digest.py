@@ -1,0 +1,33 @@
+import json
+import shutil
+
+from sweeps.digest import model_digest
+
+
+def copy_of(folder, tmp_path, name):
+    return shutil.copytree(folder, tmp_path / name)
+
+
+def test_a_digest_follows_the_contents_and_not_the_place(tiny_pipeline, tmp_path):
+    cache = tmp_path / "cache.json"
+    a, b = (copy_of(tiny_pipeline, tmp_path, name) for name in "ab")
+    assert model_digest(a, cache) == model_digest(b, cache)
+    config = b / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text().replace("0.012", "0.02"))
+    assert model_digest(a, cache) != model_digest(b, cache)
+    (a / "README.md").write_text("not a part of the model")
+    assert model_digest(a, cache) == model_digest(tiny_pipeline, cache)
+
+
+def test_known_files_are_not_read_again(tiny_pipeline, tmp_path):
+    cache = tmp_path / "cache" / "digests.json"
+    digest = model_digest(tiny_pipeline, cache)
+    forged = {key: "0" * 64 for key in json.loads(cache.read_text())}
+    cache.write_text(json.dumps(forged))
+    assert model_digest(tiny_pipeline, cache) != digest
+
+
+def test_a_broken_or_unwritable_cache_only_costs_time(tiny_pipeline, tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    assert model_digest(tiny_pipeline, broken) == model_digest(tiny_pipeline, tmp_path / "file" / "c.json")

@@ -1,0 +1,45 @@
+import pytest
+
+from p2p.edits import Edit
+from sweeps.plan import make_groups
+
+
+def test_a_source_is_one_stream_for_all_its_cells(make_cell):
+    cells = [make_cell(edit=Edit(k=k)) for k in (None, 0.1, 0.3)] + [make_cell(seed=1)]
+    groups = make_groups(cells)
+    assert [len(group.cells) for group in groups] == [3, 1]
+    assert [len(group.streams) for group in groups] == [4, 2]
+    assert groups[0].unet_samples == 4 * 4 * 2
+    assert groups[0].samples_by_cell() == pytest.approx([8 + 8 / 3] * 3)
+
+
+def test_cycles_share_the_plain_target_and_undo_each_edit(make_cell):
+    cells = [make_cell(edit=Edit(k=k), cycle_mode="swap") for k in (None, 0.3)]
+    cells.append(make_cell(target="a bird on the grass", cycle_mode="swap"))
+    (group,) = make_groups(cells)
+    assert [s.prompt.text for s in group.streams if s.parent is None] == [
+        "a cat on the grass",
+        "a dog on the grass",
+        "a bird on the grass",
+    ]
+    assert len(group.streams) == 3 + 2 * 3
+    first = group.places[0]
+    assert group.streams[first.cycle].parent == first.cycle_root
+    assert group.streams[first.cycle].prompt == cells[0].source
+    assert sum(group.samples_by_cell()) == pytest.approx(group.unet_samples)
+    assert group.samples_by_cell()[2] > group.samples_by_cell()[0]
+
+
+def test_a_reweighting_has_no_cycle(make_cell):
+    edit = Edit(k=None, equalizer={"cat": 2.0})
+    (group,) = make_groups([make_cell(target="a cat on the grass", edit=edit, cycle_mode="swap")])
+    assert len(group.streams) == 2
+    assert group.places[0].cycle is None
+
+
+def test_without_guidance_a_stream_costs_one_sample_a_step(make_cell):
+    from dataclasses import replace
+
+    cell = make_cell()
+    (group,) = make_groups([replace(cell, sampler=replace(cell.sampler, guidance_scale=1.0))])
+    assert group.unet_samples == 2 * 4
