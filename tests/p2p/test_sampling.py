@@ -6,17 +6,23 @@ from p2p.edits import Edit, LocalBlend, VInject
 from p2p.prompts import tokenize
 from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
 from p2p.streams import Stream, compile_streams
-from tests.p2p.oracle import edit_with_maps
+from tests.p2p.oracle import denoise_with_maps
 
 STEPS = 4
 GUIDANCE = 5.0
 
 
-def draw(models, streams, batch_size=3, guidance=GUIDANCE, steps=STEPS):
+def draw(models, streams, batch_size=3, guidance=GUIDANCE, scheduler="ddim"):
     embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
-    scheduler = make_scheduler(models, "ddim", steps)
+    stepper = make_scheduler(models, scheduler, STEPS)
     latents = prepare_latents(models, 7, 64, 64)
-    return denoise(models, scheduler, compile_streams(streams, steps), embeds, negative, latents, guidance, batch_size)
+    return denoise(models, stepper, compile_streams(streams, STEPS), embeds, negative, latents, guidance, batch_size)
+
+
+def draw_with_maps(models, streams, scheduler="ddim"):
+    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
+    stepper = make_scheduler(models, scheduler, STEPS)
+    return denoise_with_maps(models, stepper, streams, embeds, negative, prepare_latents(models, 7, 64, 64), GUIDANCE)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,8 @@ EDITS = {
     "re-weighting": ("reweight", Edit(k=None, cross_replace_steps=1, equalizer={"cat": 2.0})),
     "per-word windows": ("swap", Edit(k=0.3, cross_replace_steps={"default_": 0.8, "chimpanzee": [0.0, 0.4]})),
     "small self-attention only": ("swap", Edit(k=None, self_replace_steps=1, self_replace_max_pixels=16)),
+    "V-injection in cross-attention": ("swap", Edit(k=None, v_inject_steps=1, v_inject=VInject("cross", "all", 0.5))),
+    "V-injection of a refinement in both": ("refine", Edit(k=None, v_inject_steps=0.5, v_inject=VInject("both"))),
     "V-injection": ("swap", Edit(k=0.3, v_inject_steps=[0.25, 1], v_inject=VInject(layers="self", weight=0.7))),
 }
 
@@ -50,22 +58,27 @@ EDITS = {
 def test_an_edit_equals_the_one_that_builds_all_maps(models, prompts, name):
     kind, edit = EDITS[name]
     source, target = prompts[0], {"swap": prompts[1], "refine": prompts[2], "reweight": prompts[0]}[kind]
-    edit = edit.resolve(source, target)
-    embeds, negative = embed_streams(models, [source, target], "")
-    expected = edit_with_maps(
-        models,
-        make_scheduler(models, "ddim", STEPS),
-        source,
-        target,
-        edit,
-        embeds,
-        negative,
-        prepare_latents(models, 7, 64, 64),
-        GUIDANCE,
-    )
-    latents = draw(models, [Stream(source), Stream(target, 0, edit)]).latents
-    torch.testing.assert_close(latents, expected, rtol=0, atol=1e-9)
+    streams = [Stream(source), Stream(target, 0, edit.resolve(source, target))]
+    latents = draw(models, streams).latents
+    torch.testing.assert_close(latents, draw_with_maps(models, streams), rtol=0, atol=1e-9)
     assert float((latents[1] - draw(models, [Stream(target)]).latents[0]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpm++"])
+def test_a_tree_of_chains_equals_the_one_that_builds_all_maps(models, prompts, scheduler):
+    """One source with two targets; from the first a dialogue of two more turns, each with its own edit."""
+    source, swapped, phrase = prompts
+    plain_again = Edit(k=None, self_replace_steps=0.5, equalizer={"red": 2.0}, v_inject_steps=0.5)
+    streams = [
+        Stream(source),
+        Stream(swapped, 0, EDITS["swap with blend"][1].resolve(source, swapped)),
+        Stream(phrase, 0, EDITS["refinement"][1].resolve(source, phrase)),
+        Stream(source, 1, EDITS["V-injection"][1].resolve(swapped, source)),
+        Stream(source, 3, plain_again.resolve(source, source)),
+    ]
+    latents = draw(models, streams, scheduler=scheduler).latents
+    scale = float(latents.std())
+    torch.testing.assert_close(latents, draw_with_maps(models, streams, scheduler), rtol=0, atol=1e-9 * scale)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
@@ -174,5 +187,5 @@ def test_decoded_pictures_are_8_bits(models):
 
 
 def test_an_unknown_scheduler_is_refused(models):
-    with pytest.raises(ValueError, match="must be one of ddim"):
+    with pytest.raises(ValueError, match="must be one of ddim, euler"):
         make_scheduler(models, "plms", 10)
