@@ -44,13 +44,13 @@ class Workplace:
         chosen = self.settings(PictureSettings, "pictures")
         return pictures(self.runs / "pictures.npy", chosen.number, chosen.seed)
 
-    def vae(self, decoder_trained: bool) -> vae.AutoencoderKL:
-        """The autoencoder as its checkpoints stand."""
-        settings, data = self.settings(vae.VaeSettings, "vae"), self.pictures()
-        joint = vae.load_joint(settings, data, self.runs)
-        if decoder_trained and (self.runs / vae.DECODER).exists():
-            joint.load_state_dict(vae.averaged_weights(self.runs / vae.DECODER))
-        return joint
+    def vae(self, *stages: str) -> vae.AutoencoderKL:
+        """The autoencoder after its joint stage and the last of the other stages that has a checkpoint."""
+        trained = vae.load_joint(self.settings(vae.VaeSettings, "vae"), self.pictures(), self.runs)
+        for stage in stages:
+            if (self.runs / stage).exists():
+                trained.load_state_dict(vae.averaged_weights(self.runs / stage))
+        return trained
 
 
 def train_vae_joint(place: Workplace) -> None:
@@ -58,16 +58,20 @@ def train_vae_joint(place: Workplace) -> None:
     vae.train_joint(place.settings(vae.VaeSettings, "vae"), place.pictures(), place.runs)
 
 
+def train_vae_refined(place: Workplace) -> None:
+    """Encoder and decoder once more, with white latents."""
+    vae.train_refined(place.settings(vae.VaeSettings, "vae"), place.vae(), place.pictures(), place.runs)
+
+
 def train_vae_decoder(place: Workplace) -> None:
     """The decoder alone, on noisy latents."""
-    settings = place.settings(vae.VaeSettings, "vae")
-    vae.train_decoder(settings, place.vae(decoder_trained=False), place.pictures(), place.runs)
+    vae.train_decoder(place.settings(vae.VaeSettings, "vae"), place.vae(vae.REFINED), place.pictures(), place.runs)
 
 
 def train_diffusion(place: Workplace) -> None:
     """UNet and text encoder."""
     data = place.pictures()
-    latents = diffusion.encode_pictures(lambda: place.vae(decoder_trained=False), data, place.runs / "latents.npy")
+    latents = diffusion.encode_pictures(lambda: place.vae(vae.REFINED), data, place.runs / "latents.npy")
     diffusion.train_diffusion(place.settings(diffusion.DiffusionSettings, "diffusion"), latents, data, place.runs)
 
 
@@ -91,7 +95,7 @@ def train_identity(place: Workplace) -> None:
 def export_pipeline(place: Workplace) -> None:
     """The Stable Diffusion folder, from the checkpoints as they stand."""
     denoiser = diffusion.load_denoiser(place.settings(diffusion.DiffusionSettings, "diffusion"), place.runs)
-    export.save_pipeline(denoiser, place.vae(decoder_trained=True), place.out)
+    export.save_pipeline(denoiser, place.vae(vae.REFINED, vae.DECODER), place.out)
 
 
 def export_metrics(place: Workplace) -> None:
@@ -116,6 +120,7 @@ def measure(place: Workplace) -> None:
 
 STAGES: dict[str, Callable[[Workplace], None]] = {
     "vae_joint": train_vae_joint,
+    "vae_refined": train_vae_refined,
     "vae_decoder": train_vae_decoder,
     "diffusion": train_diffusion,
     "classifier": train_classifier,

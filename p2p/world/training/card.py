@@ -14,20 +14,21 @@ pipeline_tag: text-to-image
 # The embedded picture world
 
 A small Stable Diffusion trained on pictures that `p2p.world.scenes` draws, and the networks that judge its pictures:
-{total:.0f} MB of weights altogether. It knows the words of `p2p.world.captions` and nothing else. It serves to study image editing where the
-truth is known; it is no model of the world outside.
+{total:.0f} MB of weights altogether. It knows the words of `p2p.world.captions` and nothing else. It serves to study
+image editing where the truth is known; it is no model of the world outside.
 
 | folder | what it is | read it with |
 |---|---|---|
-| this one | Stable Diffusion | `diffusers.StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)` |
+| this one | Stable Diffusion | `diffusers.StableDiffusionPipeline.from_pretrained(folder)` |
 | `clip/` | image-text model in open_clip's format | `open_clip.create_model_and_transforms("local-dir:" + folder)` |
 | `classifier/` | category and captioned factors | `p2p.world.networks.AttributeClassifier` |
 | `identity/` | face identity, whatever hair, hat, glasses and mood | `p2p.world.networks.IdentityEncoder` |
 | `perceptual/` | LPIPS on the first stages of the classifier, plain averaging | `p2p.world.networks.WorldLPIPS` |
 
 Stable Diffusion's parts: AutoencoderKL of factor 8 with 4 latents of unit variance (2.7 M parameters), UNet of three
-resolutions (8.8 M), CLIP text encoder of 4 layers (0.9 M), a byte-pair tokenizer of 727 entries and 32 tokens, DDIM with
-v-prediction. All weights are half precision. Sample with DDIM, 20 steps or more, guidance 3 to 7.5, at 128 x 128.
+resolutions (8.8 M), CLIP text encoder of 4 layers (0.9 M), a byte-pair tokenizer of 727 entries and 32 tokens, DDIM
+with v-prediction. All weights are half precision: load them with `torch_dtype=torch.float32` on a processor. Sample
+with 20 steps or more and guidance 3 to 7.5, at 128 x 128.
 
 ## Measurements
 

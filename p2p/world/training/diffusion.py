@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -104,6 +105,7 @@ def train_diffusion(settings: DiffusionSettings, latents: Tensor, data: Pictures
     torch.manual_seed(settings.schedule.seed)
     tokenizer = build_tokenizer()
     network = Denoiser(settings, tokenizer)
+    network.unet.set_attn_processor(AttnProcessor())  # a processor's fused attention is slow in its backward pass
     each = len(data.captions[0])
     captions = [text for texts in data.captions for text in texts]
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids

@@ -63,7 +63,7 @@ def fit(network: nn.Module, loss: Loss, schedule: Schedule, checkpoint: Path, st
     `stop_at` ends early, as an interruption would: the next call goes on from the checkpoint.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.99), weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, fused=True)
     averages = [parameter.detach().clone() for parameter in parameters]
     first = _restore(checkpoint, network, optimizer, averages)
     started, running = time.perf_counter(), 0.0

@@ -1,5 +1,6 @@
-"""The autoencoder: first encoder and decoder together, then the decoder alone on latents with noise."""
+"""The autoencoder: encoder and decoder together, both refined on white latents, then the decoder alone."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from p2p.world.training.data import Pictures
 from p2p.world.training.loop import Schedule, averaged_weights, fit
 
-JOINT, DECODER = "vae_joint.pt", "vae_decoder.pt"  # checkpoints
+JOINT, REFINED, DECODER = "vae_joint.pt", "vae_refined.pt", "vae_decoder.pt"  # checkpoints
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,11 @@ class VaeSettings:
     crop: int
     crop_share: float
     kl_weight: float
-    latent_noise: float
+    refine_noise: float
+    anchor_weight: float
+    decoder_noise: float
     joint: Schedule
+    refine: Schedule
     decoder: Schedule
 
 
@@ -85,8 +89,27 @@ def load_joint(settings: VaeSettings, data: Pictures, folder: Path) -> Autoencod
     return coded.vae
 
 
+def train_refined(settings: VaeSettings, vae: AutoencoderKL, data: Pictures, folder: Path) -> AutoencoderKL:
+    """Both once more, from white latents, which hardly move; a little noise keeps detail from hiding in them."""
+    before = copy.deepcopy(vae).requires_grad_(False)
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        images = _batch(data, settings, generator, step < settings.crop_share * settings.refine.steps)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = vae.encode(images).latent_dist.mean
+            noise = settings.refine_noise * torch.randn(latents.shape, generator=generator)
+            decoded = vae.decode(latents + noise).sample
+            with torch.no_grad():
+                anchor = before.encode(images).latent_dist.mean
+        drift = F.mse_loss(latents.float(), anchor.float())
+        return reconstruction_loss(decoded.float(), images) + settings.anchor_weight * drift
+
+    fit(vae, loss, settings.refine, folder / REFINED)
+    return vae
+
+
 def train_decoder(settings: VaeSettings, vae: AutoencoderKL, data: Pictures, folder: Path) -> AutoencoderKL:
-    """The decoder alone, on latents with noise of up to `latent_noise`, as a sampler leaves some."""
+    """The decoder alone, on latents with noise of up to `decoder_noise`, as a sampler leaves some."""
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
 
@@ -95,7 +118,7 @@ def train_decoder(settings: VaeSettings, vae: AutoencoderKL, data: Pictures, fol
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 latents = vae.encode(images).latent_dist.mean
-            level = settings.latent_noise * torch.rand((len(latents), 1, 1, 1), generator=generator) ** 2
+            level = settings.decoder_noise * torch.rand((len(latents), 1, 1, 1), generator=generator) ** 2
             decoded = vae.decode(latents + level * torch.randn(latents.shape, generator=generator)).sample
         return reconstruction_loss(decoded.float(), images)
 
