@@ -14,7 +14,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionXLPipeline
 from transformers import CLIPTokenizer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -26,6 +26,7 @@ PIPELINE_FILES = (
     "vae/config.json",
     "scheduler/scheduler_config.json",
 )
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 _WITHOUT_CHECKER: Mapping[str, Any] = {
     "safety_checker": None,
     "feature_extractor": None,
@@ -38,20 +39,33 @@ class Models:
     """The networks of a text-to-image model, ready to use.
 
     Attributes:
-        tokenizer, text_encoder, unet, vae: as transformers and diffusers make them.
+        tokenizers, text_encoders: one each, two in SDXL.
+        unet, vae: as diffusers makes them.
         scheduler_config: the model's own scheduler settings (noise schedule, prediction type).
         blend_downscale: latents' side over the side of the attention maps that local blend reads.
+        zeros_for_empty_negative: whether an empty negative prompt is embedded as zeros (SDXL).
         device, dtype: where and in what the networks compute.
     """
 
-    tokenizer: Any
-    text_encoder: Any
+    tokenizers: tuple[Any, ...]
+    text_encoders: tuple[Any, ...]
     unet: Any
     vae: Any
     scheduler_config: Mapping[str, Any]
     blend_downscale: int
+    zeros_for_empty_negative: bool
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether this is SDXL: two text encoders and added conditions."""
+        return len(self.text_encoders) > 1
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer that words and tokens are told apart by; SDXL's two split alike."""
+        return self.tokenizers[0]
 
     @property
     def vae_scale_factor(self) -> int:
@@ -94,18 +108,23 @@ def load_models(
     where = resolve_device(device)
     folder = locate_model(path, revision)
     with _quiet():
-        pipeline = StableDiffusionPipeline.from_pretrained(
+        pipeline = DiffusionPipeline.from_pretrained(
             folder, torch_dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, **_WITHOUT_CHECKER
         )
-    for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+    xl = isinstance(pipeline, StableDiffusionXLPipeline)
+    encoders = (pipeline.text_encoder, pipeline.text_encoder_2) if xl else (pipeline.text_encoder,)
+    for part in (*encoders, pipeline.unet, pipeline.vae):
         part.to(where).eval().requires_grad_(False)
+    if xl and dtype == "float16" and pipeline.vae.config.force_upcast:
+        pipeline.vae.float()  # SDXL's autoencoder overflows in half precision
     return Models(
-        tokenizer=pipeline.tokenizer,
-        text_encoder=pipeline.text_encoder,
+        tokenizers=(pipeline.tokenizer, pipeline.tokenizer_2) if xl else (pipeline.tokenizer,),
+        text_encoders=encoders,
         unet=pipeline.unet,
         vae=pipeline.vae,
         scheduler_config=dict(pipeline.scheduler.config),
         blend_downscale=blend_downscale(pipeline.unet.config.sample_size, blend_resolution),
+        zeros_for_empty_negative=bool(pipeline.config.get("force_zeros_for_empty_prompt", False)),
         device=where,
         dtype=DTYPES[dtype],
     )
@@ -121,6 +140,7 @@ def locate_model(path: str, revision: str | None = None) -> Path:
 
     Raises:
         FileNotFoundError: there is no such folder, it is no complete pipeline, or the hub cannot be reached.
+        ValueError: it is a pipeline of another kind.
     """
     if path.startswith("pkg://"):
         package, _, inner = path.removeprefix("pkg://").partition("/")
@@ -137,6 +157,9 @@ def locate_model(path: str, revision: str | None = None) -> Path:
             f"model.path={path}: the folder {found}; give a hub id, or a folder that save_pretrained of a "
             "StableDiffusionPipeline wrote"
         )
+    kind = json.loads((folder / "model_index.json").read_text()).get("_class_name")
+    if kind not in PIPELINES:
+        raise ValueError(f"model.path={path}: a {kind} cannot be edited; known are {', '.join(PIPELINES)}")
     return folder
 
 
@@ -185,9 +208,7 @@ def blend_downscale(sample_size: int, blend_resolution: int | None) -> int:
 def _download(hub_id: str, revision: str | None) -> Path:
     try:
         with _quiet(progress=True):
-            folder = StableDiffusionPipeline.download(
-                hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER
-            )
+            folder = DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(

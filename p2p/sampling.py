@@ -1,6 +1,7 @@
 """The stages of an edit: encode_prompts -> prepare_latents -> denoise -> decode_latents; pure functions of tensors."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import diffusers
@@ -34,15 +35,39 @@ class Denoised(NamedTuple):
     unet_samples: int
 
 
-def encode_prompts(models: Models, prompts: Sequence[str]) -> Float[Tensor, "prompts tokens features"]:
+@dataclass(frozen=True)
+class PromptEmbeds:
+    """Prompts as the UNet reads them.
+
+    Attributes:
+        states: (prompts, tokens, features).
+        pooled: (prompts, dim), the added condition of SDXL; None elsewhere.
+    """
+
+    states: Tensor
+    pooled: Tensor | None = None
+
+    def rows(self, rows: Sequence[int]) -> "PromptEmbeds":
+        """The embeddings of some prompts."""
+        return PromptEmbeds(self.states[list(rows)], None if self.pooled is None else self.pooled[list(rows)])
+
+
+@torch.no_grad()
+def encode_prompts(models: Models, prompts: Sequence[str]) -> PromptEmbeds:
     """Prompt embeddings, one prompt at a time, so that one's bits do not depend on the others."""
-    embeds = []
-    for prompt in prompts:
-        ids = models.tokenizer(prompt, padding="max_length", max_length=models.tokenizer.model_max_length).input_ids
-        input_ids = torch.tensor([ids], device=models.device)
-        with torch.no_grad():
-            embeds.append(models.text_encoder(input_ids)[0])
-    return torch.cat(embeds)
+    encoded = [_encode_prompt(models, prompt) for prompt in prompts]
+    pooled = [one.pooled for one in encoded if one.pooled is not None]
+    return PromptEmbeds(torch.cat([one.states for one in encoded]), torch.cat(pooled) if pooled else None)
+
+
+def _encode_prompt(models: Models, prompt: str) -> PromptEmbeds:
+    outputs = []
+    for tokenizer, encoder in zip(models.tokenizers, models.text_encoders, strict=True):
+        ids = tokenizer(prompt, padding="max_length", max_length=tokenizer.model_max_length).input_ids
+        outputs.append(encoder(torch.tensor([ids], device=models.device), output_hidden_states=models.is_xl))
+    if not models.is_xl:
+        return PromptEmbeds(outputs[0][0])
+    return PromptEmbeds(torch.cat([out.hidden_states[-2] for out in outputs], dim=-1), outputs[-1][0])
 
 
 def prepare_latents(models: Models, seed: int, height: int, width: int) -> Float[Tensor, "1 channels height width"]:
@@ -57,8 +82,8 @@ def denoise(
     models: Models,
     scheduler: Any,
     streams: Sequence[CompiledStream],
-    prompt_embeds: Float[Tensor, "streams tokens features"],
-    negative_prompt_embeds: Float[Tensor, "1 tokens features"],
+    prompt_embeds: PromptEmbeds,
+    negative_prompt_embeds: PromptEmbeds,
     latents: Float[Tensor, "1 channels height width"],
     guidance_scale: float,
     batch_size: int = 8,
@@ -89,12 +114,10 @@ def denoise(
             noise_pred = torch.empty_like(latents)
             for rows in batches:
                 control = StepControl(streams, rows, step, memory, models.blend_pixels(latents.shape[2:]))
-                states = prompt_embeds[rows]
-                if guided:
-                    states = torch.cat([negative_prompt_embeds.expand_as(states), states])
                 sample = model_input[rows].repeat(1 + guided, 1, 1, 1)
-                kwargs = {"control": control}
-                pred = models.unet(sample, timestep, encoder_hidden_states=states, cross_attention_kwargs=kwargs).sample
+                negative = negative_prompt_embeds if guided else None
+                conditions = _conditions(models, prompt_embeds.rows(rows), negative, sample)
+                pred = models.unet(sample, timestep, **conditions, cross_attention_kwargs={"control": control}).sample
                 noise_pred[rows] = _guide(pred, guidance_scale) if guided else pred
             latents = scheduler.step(noise_pred, timestep, latents).prev_sample
             word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
@@ -109,7 +132,8 @@ def decode_latents(
 ) -> UInt8[Tensor, "pictures 3 height width"]:
     """Pictures of latents, 8 bits, decoded one by one, so that one's bits do not depend on the others."""
     scale = models.vae.config.scaling_factor
-    decoded = [models.vae.decode(one[None] / scale).sample for one in latents]
+    latents = latents.to(models.vae.dtype) / scale
+    decoded = [models.vae.decode(one[None]).sample for one in latents]
     pictures = (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
     return (pictures.float() * 255).round().to(torch.uint8)
 
@@ -127,13 +151,33 @@ def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
     return scheduler
 
 
-def embed_streams(
-    models: Models, prompts: Sequence[Prompt], negative_prompt: str
-) -> tuple[Float[Tensor, "streams tokens features"], Float[Tensor, "1 tokens features"]]:
+def embed_streams(models: Models, prompts: Sequence[Prompt], negative_prompt: str) -> tuple[PromptEmbeds, PromptEmbeds]:
     """Embeddings of the streams' prompts, each distinct one encoded once, and of the negative prompt."""
-    distinct = list(dict.fromkeys([negative_prompt, *(prompt.text for prompt in prompts)]))
+    distinct = list(dict.fromkeys(prompt.text for prompt in prompts))
     embeds = encode_prompts(models, distinct)
-    return embeds[[distinct.index(prompt.text) for prompt in prompts]], embeds[distinct.index(negative_prompt)][None]
+    negative = encode_prompts(models, [negative_prompt])
+    if not negative_prompt and models.zeros_for_empty_negative:
+        pooled = None if negative.pooled is None else torch.zeros_like(negative.pooled)
+        negative = PromptEmbeds(torch.zeros_like(negative.states), pooled)
+    return embeds.rows([distinct.index(prompt.text) for prompt in prompts]), negative
+
+
+def _conditions(models: Models, embeds: PromptEmbeds, negative: PromptEmbeds | None, sample: Tensor) -> dict[str, Any]:
+    """What the UNet is conditioned on: prompts, the negative prompt's rows first, and for SDXL size and pooled text."""
+
+    def rows(conditional: Tensor, unconditional: Tensor | None) -> Tensor:
+        if unconditional is None:
+            return conditional
+        return torch.cat([unconditional.expand_as(conditional), conditional])
+
+    states = rows(embeds.states, None if negative is None else negative.states)
+    if embeds.pooled is None:
+        return {"encoder_hidden_states": states}
+    height, width = (side * models.vae_scale_factor for side in sample.shape[2:])
+    time_ids = torch.tensor([[height, width, 0, 0, height, width]], device=sample.device, dtype=sample.dtype)
+    pooled = rows(embeds.pooled, None if negative is None else negative.pooled)
+    added = {"text_embeds": pooled, "time_ids": time_ids.expand(len(sample), -1)}
+    return {"encoder_hidden_states": states, "added_cond_kwargs": added}
 
 
 def _guide(pred: Tensor, guidance_scale: float) -> Tensor:

@@ -59,9 +59,9 @@ def test_without_a_control_the_layers_do_what_they_did(models, tokenizer):
     embeds, _ = embed_streams(models, [tokenize(tokenizer, "a cat")], "")
     latents = prepare_latents(models, 0, 64, 64)
     with torch.no_grad():
-        before = models.unet(latents, 500, encoder_hidden_states=embeds).sample
+        before = models.unet(latents, 500, encoder_hidden_states=embeds.states).sample
         with attention_control(models.unet):
-            during = models.unet(latents, 500, encoder_hidden_states=embeds).sample
+            during = models.unet(latents, 500, encoder_hidden_states=embeds.states).sample
     assert torch.equal(before, during)
 
 

@@ -20,7 +20,7 @@ def draw(models, streams, batch_size=3, guidance=GUIDANCE, scheduler="ddim"):
 
 
 def draw_with_maps(models, streams, scheduler="ddim"):
-    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
+    embeds, negative = (e.states for e in embed_streams(models, [stream.prompt for stream in streams], ""))
     stepper = make_scheduler(models, scheduler, STEPS)
     return denoise_with_maps(models, stepper, streams, embeds, negative, prepare_latents(models, 7, 64, 64), GUIDANCE)
 
