@@ -1,0 +1,190 @@
+"""What each metric is: its question, direction, range, needs and the reasons for which it may have no value."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+NetworkKind = Literal["clip", "lpips", "identity", "classifier"]
+
+
+class Null(StrEnum):
+    """Why a metric has no value for an edit; stored as `reason` beside a null value."""
+
+    SAME_PROMPT = "same_prompt"
+    """Source and target prompt are the same to the network."""
+    NO_CHANGE = "no_change"
+    """Source and edit are the same to the network."""
+    TOO_LONG_PROMPT = "too_long_prompt"
+    """The network would read only the prompt's beginning."""
+    IDENTICAL = "identical"
+    """The pictures are equal, so the value is infinite."""
+    NOT_A_FACE = "not_a_face"
+    """The category is not faces."""
+    WRONG_SIZE = "wrong_size"
+    """The network judges pictures of another size: those of the embedded world."""
+    REWEIGHT = "reweight"
+    """A re-weighting asks for more or less of a word, not for another attribute."""
+    SAME_ATTRIBUTES = "same_attributes"
+    """The prompts differ in no captioned factor that the target prompt names."""
+    OTHER_CATEGORY = "other_category"
+    """The prompts name things of different categories."""
+    NOT_IN_GRAMMAR = "not_in_grammar"
+    """A prompt is no caption of the embedded world."""
+    NO_CYCLE = "no_cycle"
+    """The edit was not undone: cycle.mode is none."""
+    NO_REVERSE = "no_reverse"
+    """The edit has no reverse: it is a re-weighting."""
+    UNDEFINED = "undefined"
+    """The computation gave no number."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name, version: stored with every score; the version is raised when values change.
+        label: its short name, for the heads of tables.
+        question: what the number answers, in one line.
+        higher_is_better: the direction; None where neither is.
+        range: range or unit of the values.
+        needs: the fields of `EditPictures` that it reads.
+        network: the kind of network that it uses, or None.
+        nulls: why it may have no value.
+        digits: decimals in tables.
+    """
+
+    name: str
+    version: int
+    label: str
+    question: str
+    higher_is_better: bool | None
+    range: str
+    needs: tuple[str, ...]
+    network: NetworkKind | None = None
+    nulls: tuple[Null, ...] = ()
+    digits: int = 3
+
+
+_PICTURES = ("source", "target")
+_CYCLE = ("source", "cycle")
+_PROMPTS = ("source_prompt", "target_prompt")
+_NO_CYCLE = (Null.NO_CYCLE, Null.NO_REVERSE)
+_UNREAD = (Null.WRONG_SIZE, Null.NOT_IN_GRAMMAR, Null.OTHER_CATEGORY)
+
+_ALL = (
+    Metric(
+        "clip_score",
+        1,
+        "CLIP",
+        "does the edit show the target prompt?",
+        True,
+        "[0, 100]",
+        ("target", "target_prompt"),
+        "clip",
+        (Null.TOO_LONG_PROMPT,),
+        digits=2,
+    ),
+    Metric(
+        "clip_directional",
+        1,
+        "CLIP dir.",
+        "did it change the way the words changed?",
+        True,
+        "[-1, 1]",
+        (*_PICTURES, *_PROMPTS),
+        "clip",
+        (Null.TOO_LONG_PROMPT, Null.SAME_PROMPT, Null.NO_CHANGE),
+    ),
+    Metric("lpips", 1, "LPIPS", "how much changed, as an eye sees it?", False, "[0, inf)", _PICTURES, "lpips"),
+    Metric("ssim", 1, "SSIM", "is the structure kept?", True, "[-1, 1]", _PICTURES),
+    Metric("psnr", 1, "PSNR", "are the pixels kept?", True, "dB", _PICTURES, nulls=(Null.IDENTICAL,), digits=2),
+    Metric("mse", 1, "MSE", "are the pixels kept?", False, "[0, 1]", _PICTURES, digits=4),
+    Metric(
+        "identity_distance",
+        1,
+        "Identity",
+        "is it still the same person?",
+        False,
+        "[0, 2]",
+        ("category", *_PICTURES),
+        "identity",
+        (Null.NOT_A_FACE, Null.WRONG_SIZE),
+    ),
+    Metric(
+        "attribute_success",
+        1,
+        "Success",
+        "was the asked change made?",
+        True,
+        "[0, 1]",
+        ("kind", "target", *_PROMPTS),
+        "classifier",
+        (Null.REWEIGHT, Null.SAME_ATTRIBUTES, *_UNREAD),
+    ),
+    Metric(
+        "attribute_kept",
+        1,
+        "Kept",
+        "did the other attributes stay?",
+        True,
+        "[0, 1]",
+        (*_PICTURES, *_PROMPTS),
+        "classifier",
+        _UNREAD,
+    ),
+    Metric(
+        "cycle_lpips",
+        1,
+        "Cycle LPIPS",
+        "does undoing the edit return the picture, as an eye sees it?",
+        False,
+        "[0, inf)",
+        _CYCLE,
+        "lpips",
+        _NO_CYCLE,
+    ),
+    Metric(
+        "cycle_ssim",
+        1,
+        "Cycle SSIM",
+        "does undoing the edit return the structure?",
+        True,
+        "[-1, 1]",
+        _CYCLE,
+        nulls=_NO_CYCLE,
+    ),
+    Metric(
+        "cycle_mse",
+        1,
+        "Cycle MSE",
+        "does undoing the edit return the pixels?",
+        False,
+        "[0, 1]",
+        _CYCLE,
+        nulls=_NO_CYCLE,
+        digits=4,
+    ),
+)
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+"""Every metric by name, in the order of tables."""
+
+
+def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of these names, in this order.
+
+    Raises:
+        ValueError: a name is unknown or given twice; the message lists the known ones and the closest.
+    """
+    for name in names:
+        if name not in METRICS:
+            close = difflib.get_close_matches(str(name), METRICS, n=1, cutoff=0.4)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"unknown metric {name!r}{hint} Known: {', '.join(METRICS)}")
+        if list(names).count(name) > 1:
+            raise ValueError(f"metric {name!r} is given twice; give every metric once")
+    return tuple(METRICS[name] for name in names)
