@@ -84,7 +84,7 @@ def denoise(
     streams: Sequence[CompiledStream],
     prompt_embeds: PromptEmbeds,
     negative_prompt_embeds: PromptEmbeds,
-    latents: Float[Tensor, "1 channels height width"],
+    latents: Float[Tensor, "starts channels height width"],
     guidance_scale: float,
     batch_size: int = 8,
     progress: Callable[[int], None] = lambda unet_samples: None,
@@ -97,13 +97,13 @@ def denoise(
         streams: what `compile_streams` made for as many steps.
         prompt_embeds: one a stream.
         negative_prompt_embeds: of the negative prompt.
-        latents: where every stream starts, standard normal.
+        latents: where the streams start, standard normal: one for all, or one a stream.
         guidance_scale: classifier-free guidance; 1.0 is off.
         batch_size: streams per UNet call. Roots run alone and batches of edited streams are padded to this size,
             so that a picture's bits do not depend on its companions.
         progress: told after each step how many UNet samples it took.
     """
-    latents = (latents * scheduler.init_noise_sigma).repeat(len(streams), 1, 1, 1)
+    latents = (latents * scheduler.init_noise_sigma).expand(len(streams), -1, -1, -1)
     word_maps: list[Tensor | None] = [None] * len(streams)
     batches = list(_batches(streams, batch_size))
     guided = guidance_scale != 1.0
@@ -116,7 +116,7 @@ def denoise(
                 control = StepControl(streams, rows, step, memory, models.blend_pixels(latents.shape[2:]))
                 sample = model_input[rows].repeat(1 + guided, 1, 1, 1)
                 negative = negative_prompt_embeds if guided else None
-                conditions = _conditions(models, prompt_embeds.rows(rows), negative, sample)
+                conditions = unet_conditions(models, prompt_embeds.rows(rows), negative, sample)
                 pred = models.unet(sample, timestep, **conditions, cross_attention_kwargs={"control": control}).sample
                 noise_pred[rows] = _guide(pred, guidance_scale) if guided else pred
             latents = scheduler.step(noise_pred, timestep, latents).prev_sample
@@ -162,8 +162,10 @@ def embed_streams(models: Models, prompts: Sequence[Prompt], negative_prompt: st
     return embeds.rows([distinct.index(prompt.text) for prompt in prompts]), negative
 
 
-def _conditions(models: Models, embeds: PromptEmbeds, negative: PromptEmbeds | None, sample: Tensor) -> dict[str, Any]:
-    """What the UNet is conditioned on: prompts, the negative prompt's rows first, and for SDXL size and pooled text."""
+def unet_conditions(
+    models: Models, embeds: PromptEmbeds, negative: PromptEmbeds | None, sample: Tensor
+) -> dict[str, Any]:
+    """What the UNet is conditioned on for a batch: the prompts, the negative prompt's rows first; SDXL's additions."""
 
     def rows(conditional: Tensor, unconditional: Tensor | None) -> Tensor:
         if unconditional is None:

@@ -1,0 +1,37 @@
+from types import SimpleNamespace
+
+import torch
+
+from p2p.inversion import encode_pictures, invert
+from p2p.prompts import tokenize
+from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.streams import CompiledStream
+
+
+def test_where_the_noise_prediction_does_not_depend_on_the_latents_inversion_is_exact(models, tokenizer, monkeypatch):
+    prediction = prepare_latents(models, 1, 64, 64)
+    monkeypatch.setattr(models.unet, "forward", lambda *args, **kwargs: SimpleNamespace(sample=prediction))
+    prompt = tokenize(tokenizer, "a cat")
+    embeds, negative = embed_streams(models, [prompt], "")
+    latents = prepare_latents(models, 0, 64, 64)
+    noise = invert(models, latents, embeds, 10)
+    scheduler = make_scheduler(models, "ddim", 10)
+    drawn = denoise(models, scheduler, [CompiledStream(prompt)], embeds, negative, noise, 1.0).latents
+    torch.testing.assert_close(drawn, latents, rtol=0, atol=1e-6)
+    assert float((noise - latents).abs().max()) > 0.1
+
+
+def test_inversion_counts_one_sample_a_step(models, tokenizer):
+    embeds, _ = embed_streams(models, [tokenize(tokenizer, "a cat")], "")
+    counted = []
+    invert(models, prepare_latents(models, 0, 64, 64), embeds, 5, counted.append)
+    assert counted == [1] * 5
+
+
+def test_pictures_are_encoded_to_the_posterior_s_mean(models):
+    pictures = torch.arange(2 * 3 * 64 * 64).view(2, 3, 64, 64).to(torch.uint8)
+    latents = encode_pictures(models, pictures)
+    image = pictures[:1].double() / 255 * 2 - 1
+    expected = models.vae.encode(image).latent_dist.mode() * models.vae.config.scaling_factor
+    torch.testing.assert_close(latents[:1], expected, rtol=0, atol=1e-12)
+    assert decode_latents(models, latents).shape == pictures.shape
