@@ -124,6 +124,7 @@ _ALL = (
         ("kind", "target", *_PROMPTS),
         "classifier",
         (Null.REWEIGHT, Null.SAME_ATTRIBUTES, *_UNREAD),
+        digits=2,
     ),
     Metric(
         "attribute_kept",
@@ -135,6 +136,7 @@ _ALL = (
         (*_PICTURES, *_PROMPTS),
         "classifier",
         _UNREAD,
+        digits=2,
     ),
     Metric(
         "cycle_lpips",
