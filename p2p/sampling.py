@@ -29,10 +29,13 @@ class Denoised(NamedTuple):
     Attributes:
         latents: (streams, channels, height, width), after the last step.
         unet_samples: how many latents went through the UNet (padding of batches not counted).
+        word_maps: for each stream (maps, map_height, map_width), summed over steps, layers and heads, for each of its
+            indicators; None without any.
     """
 
     latents: Tensor
     unet_samples: int
+    word_maps: list[Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def denoise(
             word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
             latents = blend_streams(latents, streams, word_maps, step)
             progress(len(streams) * (1 + guided))
-    return Denoised(latents, unet_samples=len(streams) * len(scheduler.timesteps) * (1 + guided))
+    return Denoised(latents, len(streams) * len(scheduler.timesteps) * (1 + guided), word_maps)
 
 
 @torch.no_grad()

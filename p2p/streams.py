@@ -79,6 +79,7 @@ class CompiledStream:
         self_replace_max_pixels: limit of the self-attention layers controlled.
         indicators: (maps, tokens), which tokens each word map sums that this stream has to report.
         blend: its local blend, or None.
+        words: for each word of the prompt the position of its map among the indicators, where words are watched.
     """
 
     prompt: Prompt
@@ -91,10 +92,18 @@ class CompiledStream:
     self_replace_max_pixels: int = 0
     indicators: Float[Tensor, "maps tokens"] | None = None
     blend: Blend | None = None
+    words: tuple[int, ...] = ()
 
 
-def compile_streams(streams: Sequence[Stream], num_inference_steps: int) -> list[CompiledStream]:
+def compile_streams(
+    streams: Sequence[Stream], num_inference_steps: int, watch_words: bool = False
+) -> list[CompiledStream]:
     """Turn each stream's edit into what the engine applies step by step.
+
+    Args:
+        streams: parents before their children.
+        num_inference_steps: of the sampler.
+        watch_words: whether to report the attention map of every word of every prompt.
 
     Raises:
         ValueError: a parent does not come before its child.
@@ -109,7 +118,7 @@ def compile_streams(streams: Sequence[Stream], num_inference_steps: int) -> list
             raise ValueError(f"stream {i} has parent {stream.parent}; parents come before their children")
         blend = _compile_blend(streams, i, indicators, num_inference_steps)
         compiled.append(_compile_edit(streams[stream.parent].prompt, stream, blend, num_inference_steps))
-    return [_with_indicators(stream, maps) for stream, maps in zip(compiled, indicators, strict=True)]
+    return [_with_indicators(stream, maps, watch_words) for stream, maps in zip(compiled, indicators, strict=True)]
 
 
 def cross_transfers(source: Prompt, target: Prompt, edit: Edit, num_inference_steps: int) -> tuple[Transfer, ...]:
@@ -246,10 +255,14 @@ def _compile_blend(streams: Sequence[Stream], i: int, indicators: list[list[Tens
 
 
 def _indicator(prompt: Prompt, words: Sequence[str], known: list[Tensor]) -> int:
-    """Position among `known` of the indicator of `words`' tokens, added where it is new."""
+    """Position among `known` of the indicator of `words`' tokens."""
+    return _place(prompt, [t for word in words for t in prompt.tokens_of(word, "edit.local_blend")], known)
+
+
+def _place(prompt: Prompt, tokens: Sequence[int], known: list[Tensor]) -> int:
+    """Position among `known` of the indicator of some tokens, added where it is new."""
     indicator = torch.zeros(prompt.num_tokens, dtype=torch.float64)
-    for word in words:
-        indicator[prompt.tokens_of(word, "edit.local_blend")] = 1
+    indicator[list(tokens)] = 1
     for position, other in enumerate(known):
         if torch.equal(indicator, other):
             return position
@@ -257,8 +270,10 @@ def _indicator(prompt: Prompt, words: Sequence[str], known: list[Tensor]) -> int
     return len(known) - 1
 
 
-def _with_indicators(stream: CompiledStream, maps: list[Tensor]) -> CompiledStream:
-    return dataclasses.replace(stream, indicators=torch.stack(maps)) if maps else stream
+def _with_indicators(stream: CompiledStream, maps: list[Tensor], watch_words: bool) -> CompiledStream:
+    word_tokens = stream.prompt.word_tokens if watch_words else ()
+    words = tuple(_place(stream.prompt, tokens, maps) for tokens in word_tokens)
+    return dataclasses.replace(stream, indicators=torch.stack(maps), words=words) if maps else stream
 
 
 def _simplify(matrix: Tensor) -> Matrix:

@@ -16,7 +16,7 @@ IDENTITY_VERSION = 1
 PIXELS_VERSION = 1
 """Raised when our code or a required library changes pixels."""
 
-CycleMode = Literal["none", "swap"]
+CycleMode = Literal["none", "swap", "invert"]
 
 
 @dataclass(frozen=True)

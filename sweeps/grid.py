@@ -63,9 +63,7 @@ def parse_grid(arguments: Sequence[str], params: Mapping[str, Any] | None, is_gr
     axes = tuple(_axis(override, is_group) for override in overrides if override.is_sweep_override())
     fixed_only = [axis.key for axis in axes if axis.key.split(".")[0] not in SWEPT]
     if fixed_only:
-        raise ValueError(
-            f"{', '.join(fixed_only)} cannot be swept; can be: {', '.join(SWEPT)}"
-        )
+        raise ValueError(f"{', '.join(fixed_only)} cannot be swept; can be: {', '.join(SWEPT)}")
     twice = sorted({axis.key for axis in axes if sum(axis.key == other.key for other in axes) > 1})
     if twice:
         raise ValueError(f"swept twice: {', '.join(twice)}; give every axis once")

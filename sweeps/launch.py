@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from metrics.loading import MetricsConfig, load_networks
 from tqdm import tqdm
 
+from metrics.loading import MetricsConfig, load_networks
 from p2p.loading import load_models
 from sweeps.cells import Cell
 from sweeps.config import ModelConfig, PlannedCell, SweepSettings
@@ -43,15 +43,20 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
                 scorer.score_stored(group_cells)
             if groups:
                 _draw(groups, model, scorer, settings, store)
-    return finish(store, settings, [one.cell for one in planned])
+    return finish(store, settings, planned)
 
 
-def finish(store: Store, settings: SweepSettings, cells: Sequence[Cell]) -> int:
-    """Derive summary, tables, figures and the W&B mirror from the store; print the table and the places."""
+def finish(store: Store, settings: SweepSettings, planned: Sequence[PlannedCell]) -> int:
+    """Derive summary, tables, figures and the W&B mirror from the store; print the table and the places.
+
+    Returns:
+        0 if every cell is drawn and scored, else 1.
+    """
     summary = store.write_summary()
     write_tables(summary, settings.folder / "tables")
     write_contact_sheets(summary, settings.folder)
     track_sweep(settings.folder, settings.config, summary, mode=settings.tracking)
+    cells = [one.cell for one in planned]
     wanted = summary[summary["cell_id"].isin([cell.cell_id for cell in cells])]
     print(f"\n{terminal_table(wanted)}\n")
     for what, name in (("tables", "tables/summary.{md,tex,csv}"), ("figures", "figures"), ("data", "summary.parquet")):
@@ -60,7 +65,11 @@ def finish(store: Store, settings: SweepSettings, cells: Sequence[Cell]) -> int:
     if len(bad):
         first = str(bad["error"].iloc[0]).strip().splitlines()[-1]
         print(f"{len(bad)} of {len(wanted)} cells failed; the first: {first}", file=sys.stderr)
-    return 1 if len(bad) else 0
+    drawn = [cell for cell in cells if cell.cell_id not in set(bad["cell_id"])]
+    lacking = sum(map(len, unscored(store, planned[0].metrics, drawn)))
+    if lacking:
+        print(f"{lacking} cells lack scores; the same command scores them", file=sys.stderr)
+    return 1 if len(bad) or lacking else 0
 
 
 def _draw(groups: Sequence[Group], model: ModelConfig, scorer: Scorer, settings: SweepSettings, store: Store) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import math
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -14,35 +15,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from metrics.score import EditPictures
 from torch import Tensor
 
+from metrics.score import EditPictures
+from p2p.inversion import encode_pictures, invert
 from p2p.loading import Models
-from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import compile_streams
-from sweeps.cells import Cell
-from sweeps.plan import CellStreams, Group, plan_group
+from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.streams import Stream, compile_streams
+from sweeps.cells import Cell, Sampler
+from sweeps.plan import Group, plan_group
 from sweeps.score import Scorer, edit_pictures
 from sweeps.store import Store
 
 Progress = Callable[[int], None]
+NOT_FINITE = "latents are not finite (NaN or infinite); a wider model.dtype may help"
 
 
 class Drawn(NamedTuple):
-    """A group's pictures, uint8 (streams, 3, height, width), which of them are of finite latents, and the cost."""
+    """A group's pictures and cost.
 
-    pictures: Tensor
-    finite: list[bool]
+    Attributes:
+        source: uint8 (3, height, width), or None if its latents are not finite.
+        targets, cycles: one a cell, likewise; a cycle is None too where there is none.
+        unet_samples: latents through the UNet.
+        wall_s: seconds of drawing.
+    """
+
+    source: Tensor | None
+    targets: list[Tensor | None]
+    cycles: list[Tensor | None]
     unet_samples: int
     wall_s: float
-
-
-class CellPictures(NamedTuple):
-    """One cell's stored pictures and the row of the edits table."""
-
-    cell: Cell
-    row: Mapping[str, Any]
-    pictures: EditPictures | None
 
 
 @dataclass(frozen=True)
@@ -80,40 +83,44 @@ class Runner:
             self.store.append_edits(group.cells[0].cell_id, [self._row(group.cells[0], "failed", message)])
             return
         stored = self._store(group, drawn)
-        self.scorer.score([one.pictures for one in stored if one.pictures is not None])
+        try:
+            self.scorer.score(stored)
+        except Exception:  # the pictures are stored: the next run of the command scores them
+            print(traceback.format_exc(), file=sys.stderr)
 
-    def _store(self, group: Group, drawn: Drawn) -> list[CellPictures]:
-        source = drawn.pictures[0]
-        source_image = self.store.save_picture("source", group.cells[0].group_id, source) if drawn.finite[0] else None
-        stored = []
+    def _store(self, group: Group, drawn: Drawn) -> list[EditPictures]:
+        """Store a group's pictures, then its rows; the pictures of the cells that worked."""
+        stored, rows = [], []
+        source_image = self._save("source", group.cells[0].group_id, drawn.source)
         samples = group.samples_by_cell()
-        for cell, place, count in zip(group.cells, group.places, samples, strict=True):
-            wall_s = drawn.wall_s * count / sum(samples)
-            cost: dict[str, Any] = {"unet_samples": count, "wall_s": wall_s}
-            error = _failure(drawn.finite, place)
-            if error is not None:
-                status, message = error
-                stored.append(CellPictures(cell, self._row(cell, status, message, **cost), None))
-                continue
-            target = drawn.pictures[place.target]
-            cycle = None if place.cycle is None else drawn.pictures[place.cycle]
-            images = {
-                "source_image": source_image,
-                "target_image": self.store.save_picture("target", cell.cell_id, target),
-                "cycle_image": None if cycle is None else self.store.save_picture("cycle", cell.cell_id, cycle),
-            }
-            pictures = edit_pictures(cell, source, target, cycle)
-            stored.append(CellPictures(cell, self._row(cell, "ok", None, **images, **cost), pictures))
-        self.store.append_edits(group.cells[0].group_id, [one.row for one in stored])
+        for i, cell in enumerate(group.cells):
+            cost = {"unet_samples": samples[i], "wall_s": drawn.wall_s * samples[i] / sum(samples)}
+            target, cycle = drawn.targets[i], drawn.cycles[i]
+            if drawn.source is None:
+                rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}"), **cost})
+            elif target is None or (cycle is None and group.places[i].cycle is not None):
+                rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}"), **cost})
+            else:
+                images = {
+                    "source_image": source_image,
+                    "target_image": self._save("target", cell.cell_id, target),
+                    "cycle_image": self._save("cycle", cell.cell_id, cycle),
+                }
+                rows.append({**self._row(cell, "ok", None), **images, **cost})
+                stored.append(edit_pictures(cell, drawn.source, target, cycle))
+        self.store.append_edits(group.cells[0].group_id, rows)
         return stored
 
-    def _row(self, cell: Cell, status: str, error: str | None, **more: Any) -> dict[str, Any]:
-        return {**cell_columns(cell), **self._run_columns(), "status": status, "error": error, **more}
+    def _save(self, kind: str, name: str, picture: Tensor | None) -> str | None:
+        return None if picture is None else self.store.save_picture(kind, name, picture)
 
-    def _run_columns(self) -> dict[str, Any]:
+    def _row(self, cell: Cell, status: str, error: str | None) -> dict[str, Any]:
         device = self.models.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
         return {
+            **cell_columns(cell),
+            "status": status,
+            "error": error,
             "sweep": self.sweep,
             "device": name,
             "versions": json.dumps({**library_versions(), "batch_size": self.batch_size}),
@@ -123,25 +130,63 @@ class Runner:
 
 
 def draw_group(models: Models, group: Group, batch_size: int, progress: Progress = lambda samples: None) -> Drawn:
-    """All pictures of a group in one `denoise`."""
+    """All pictures of a group: its streams in one `denoise`, then the cycles that start from inverted edits."""
     start = time.perf_counter()
-    sampler, seed = group.cells[0].sampler, group.cells[0].seed
-    prompts = [stream.prompt for stream in group.streams]
-    embeds, negative = embed_streams(models, prompts, sampler.negative_prompt)
-    latents, unet_samples = denoise(
+    sampler = group.cells[0].sampler
+    noise = prepare_latents(models, group.cells[0].seed, sampler.height, sampler.width)
+    drawn = _denoise(models, sampler, group.streams, noise, batch_size, progress)
+    pictures = _finite_pictures(models, drawn.latents)
+    unet_samples = drawn.unet_samples
+    targets = [pictures[place.target] for place in group.places]
+    cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
+    edits = {i: target for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None}
+    if edits:
+        streams, starts = _invert_edits(models, group, edits, progress)
+        drawn = _denoise(models, sampler, streams, starts, batch_size, progress)
+        unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
+        for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
+            cycles[i] = picture
+    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start)
+
+
+def _invert_edits(
+    models: Models, group: Group, edits: Mapping[int, Tensor], progress: Progress
+) -> tuple[list[Stream], Tensor]:
+    """For the pictures of some cells' edits: a root and its child each, and the noise that both start from."""
+    streams: list[Stream] = []
+    starts = []
+    for i, picture in edits.items():
+        cell = group.cells[i]
+        embeds, _ = embed_streams(models, [cell.target], "")
+        latents = encode_pictures(models, picture[None])
+        noise = invert(models, latents, embeds, cell.sampler.num_inference_steps, progress)
+        starts += [noise, noise]
+        streams += [Stream(cell.target), Stream(cell.source, parent=len(streams), edit=cell.reverse)]
+    return streams, torch.cat(starts)
+
+
+def _denoise(
+    models: Models, sampler: Sampler, streams: Sequence[Stream], latents: Tensor, batch_size: int, progress: Progress
+) -> Denoised:
+    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], sampler.negative_prompt)
+    return denoise(
         models,
         make_scheduler(models, sampler.scheduler, sampler.num_inference_steps),
-        compile_streams(group.streams, sampler.num_inference_steps),
+        compile_streams(streams, sampler.num_inference_steps),
         embeds,
         negative,
-        prepare_latents(models, seed, sampler.height, sampler.width),
+        latents,
         sampler.guidance_scale,
         batch_size,
         progress,
     )
+
+
+def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:
+    """Pictures on the CPU, None for latents that are not finite."""
     finite = latents.isfinite().flatten(1).all(1).tolist()
-    pictures = decode_latents(models, latents.nan_to_num())
-    return Drawn(pictures.cpu(), finite, unet_samples, time.perf_counter() - start)
+    pictures = decode_latents(models, latents.nan_to_num()).cpu()
+    return [picture if ok else None for picture, ok in zip(pictures, finite, strict=True)]
 
 
 def cell_columns(cell: Cell) -> dict[str, Any]:
@@ -194,12 +239,3 @@ def _window_end(window: Any) -> float | None:
     if isinstance(window, Mapping):
         return None
     return 0.0 if window[0] == window[1] else float(window[1]) if math.isclose(window[0], 0) else None
-
-
-def _failure(finite: Sequence[bool], place: CellStreams) -> tuple[str, str] | None:
-    if not finite[place.source]:
-        return "skipped", "the source's latents are not finite"
-    own = (place.target, place.cycle_root, place.cycle)
-    if not all(finite[i] for i in own if i is not None):
-        return "failed", "the latents are not finite (NaN or infinite); a wider model.dtype may help"
-    return None

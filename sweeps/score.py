@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from metrics.loading import MetricsConfig, Networks
 from metrics.registry import get_metrics
 from metrics.score import EditPictures, score_edits
-from torch import Tensor
-
 from sweeps.cells import Cell
 from sweeps.store import Store
 
@@ -32,7 +32,7 @@ class Scorer:
     def score_stored(self, cells: Sequence[Cell]) -> None:
         """Score the stored pictures of one group's cells."""
         rows = self.store.edits().set_index("cell_id")
-        source = self.store.load_picture(rows.loc[cells[0].cell_id, "source_image"])
+        source = self.store.load_picture(str(rows.loc[cells[0].cell_id, "source_image"]))
         self.score([self._stored_pictures(cell, source, rows.loc[cell.cell_id]) for cell in cells])
 
     def _stored_pictures(self, cell: Cell, source: Tensor, row: object) -> EditPictures:

@@ -189,3 +189,21 @@ def test_decoded_pictures_are_8_bits(models):
 def test_an_unknown_scheduler_is_refused(models):
     with pytest.raises(ValueError, match="must be one of ddim, euler"):
         make_scheduler(models, "plms", 10)
+
+
+def test_watched_words_share_each_pixel_s_attention(models, prompts):
+    """Maps of all words, begin and end together sum to one a pixel, layer, head and step."""
+    edit = Edit(k=0.3).resolve(*prompts[:2])
+    streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit)]
+    compiled = compile_streams(streams, STEPS, watch_words=True)
+    embeds, negative = embed_streams(models, prompts[:2], "")
+    scheduler = make_scheduler(models, "ddim", STEPS)
+    noise = prepare_latents(models, 7, 64, 64)
+    watched = denoise(models, scheduler, compiled, embeds, negative, noise, GUIDANCE, 2)
+    assert torch.equal(watched.latents, draw(models, streams, batch_size=2).latents)
+    for stream, maps in zip(compiled, watched.word_maps, strict=True):
+        words = maps[list(stream.words)]
+        assert words.shape == (len(stream.prompt.words), 4, 4)
+        layers_heads_steps = 5 * 2 * STEPS  # two layers down and three up at 4 x 4, two heads each
+        assert (words > 0).all()
+        assert (words.sum(0) < layers_heads_steps).all()

@@ -7,7 +7,7 @@ from sweeps.cells import Sampler
 
 
 def test_identities_are_pinned(make_cell):
-    """A change here means that stored results are no longer found: raise PIXELS_VERSION or IDENTITY_VERSION on purpose."""
+    """A change here means that stored results are no longer found: raise a version in sweeps/cells.py on purpose."""
     cells = [
         make_cell(),
         make_cell(seed=1),

@@ -22,7 +22,7 @@ def test_a_digest_follows_the_contents_and_not_the_place(tiny_pipeline, tmp_path
 def test_known_files_are_not_read_again(tiny_pipeline, tmp_path):
     cache = tmp_path / "cache" / "digests.json"
     digest = model_digest(tiny_pipeline, cache)
-    forged = {key: "0" * 64 for key in json.loads(cache.read_text())}
+    forged = dict.fromkeys(json.loads(cache.read_text()), "0" * 64)
     cache.write_text(json.dumps(forged))
     assert model_digest(tiny_pipeline, cache) != digest
 

@@ -11,7 +11,7 @@ def test_a_file_is_replaced_whole(tmp_path):
     write_atomically(path, b"old")
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -25,7 +25,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_files_have_ordinary_permissions(tmp_path):

@@ -30,6 +30,15 @@ def test_cycles_share_the_plain_target_and_undo_each_edit(make_cell):
     assert group.samples_by_cell()[2] > group.samples_by_cell()[0]
 
 
+def test_inverted_cycles_start_from_each_edit_and_share_nothing(make_cell):
+    cells = [make_cell(edit=Edit(k=k), cycle_mode="invert") for k in (None, 0.3)]
+    (group,) = make_groups(cells)
+    assert len(group.streams) == 1 + 2
+    assert [s.parent for s in group.inverted] == [None, 0, None, 2]
+    assert group.unet_samples == (3 + 4) * 8 + 2 * 4
+    assert group.samples_by_cell() == pytest.approx([4 + 8 + 2 * 8 + 4] * 2)
+
+
 def test_a_reweighting_has_no_cycle(make_cell):
     edit = Edit(k=None, equalizer={"cat": 2.0})
     (group,) = make_groups([make_cell(target="a cat on the grass", edit=edit, cycle_mode="swap")])
