@@ -47,9 +47,9 @@ def configurations(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe(row: pd.Series) -> list[str]:
-    """A row of `configurations` as short texts: `k 0.3`, `cross 0.8`, ..., and its mark if it has one."""
+    """A row of `configurations` as short texts: its mark if it has one, then `k 0.3`, `cross 0.8`, ..."""
     texts = [f"{head} {value}" for head, value in row.items() if head != _MARK]
-    return [*texts, row[_MARK]] if row[_MARK] else texts
+    return [row[_MARK], *texts] if row[_MARK] else texts
 
 
 def window_text(window: Any) -> str:
