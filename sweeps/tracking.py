@@ -65,7 +65,9 @@ def _mirror(
         return
     import wandb  # slow to import, and not needed by most
 
-    if mode == "online" and not wandb.api.api_key:
+    settings = _settings(wandb)
+    wandb.setup(settings)
+    if mode == "online" and not wandb.login(prompt=False, verify=False):
         raise RuntimeError("no login; run `wandb login`, or set tracking=offline")
     path.parent.mkdir(parents=True, exist_ok=True)
     with wandb.init(
@@ -76,7 +78,7 @@ def _mirror(
         dir=folder,
         mode=mode,
         config=dict(config),
-        settings=_settings(wandb),
+        settings=settings,
     ) as run:
         run.log(_contents(wandb, folder, summary))
         run.summary.update(_means(summary))

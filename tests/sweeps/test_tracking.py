@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
@@ -47,9 +46,10 @@ def summary() -> pd.DataFrame:
 def folder(tmp_path) -> Path:
     """A sweep's folder with two pictures and a contact sheet."""
     folder = tmp_path / "test"
-    for name in ("images/source.png", "images/target.png", "figures/faces.png"):
+    pictures = {"images/source.png": "red", "images/target.png": "blue", "figures/faces.png": "white"}
+    for name, color in pictures.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(torch.full((8, 8, 3), len(name), dtype=torch.uint8).numpy()).save(folder / name)
+        Image.new("RGB", (8, 8), color).save(folder / name)
     return folder
 
 
