@@ -70,9 +70,10 @@ def train_vae_decoder(place: Workplace) -> None:
 
 def train_diffusion(place: Workplace) -> None:
     """UNet and text encoder."""
-    data = place.pictures()
+    settings = place.settings(diffusion.DiffusionSettings, "diffusion")
+    data = place.pictures().first(settings.pictures)
     latents = diffusion.encode_pictures(lambda: place.vae(vae.REFINED), data, place.runs / "latents.npy")
-    diffusion.train_diffusion(place.settings(diffusion.DiffusionSettings, "diffusion"), latents, data, place.runs)
+    diffusion.train_diffusion(settings, latents, data, place.runs)
 
 
 def train_classifier(place: Workplace) -> None:

@@ -21,6 +21,10 @@ class Pictures(NamedTuple):
     scenes: list[Scene]
     captions: list[list[str]]
 
+    def first(self, number: int) -> "Pictures":
+        """The first so many of them."""
+        return Pictures(self.pixels[:number], self.scenes[:number], self.captions[:number])
+
     def images(self, indices: Tensor) -> Tensor:
         """Those pictures as float (batch, 3, 128, 128) in [0, 1]."""
         return to_images(self.pixels[indices.numpy()])

@@ -25,6 +25,7 @@ class DiffusionSettings:
     channels: tuple[int, ...]
     heads: tuple[int, ...]
     text_layers: int
+    pictures: int
     batch: int
     empty_captions: float
     max_snr_weight: float
@@ -115,7 +116,7 @@ def train_diffusion(settings: DiffusionSettings, latents: Tensor, data: Pictures
         chosen = torch.randint(len(latents), (settings.batch,), generator=generator)
         texts = chosen * each + torch.randint(each, chosen.shape, generator=generator)
         texts[torch.rand(texts.shape, generator=generator) < settings.empty_captions] = len(captions)
-        timesteps = torch.randint(len(signal), chosen.shape, generator=generator)
+        timesteps = spread_timesteps(len(chosen), len(signal), generator)
         clean = latents[chosen]
         noise = torch.randn(clean.shape, generator=generator)
         alpha = signal[timesteps].view(-1, 1, 1, 1)
@@ -129,6 +130,12 @@ def train_diffusion(settings: DiffusionSettings, latents: Tensor, data: Pictures
 
     fit(network, loss, settings.schedule, folder / "diffusion.pt")
     return network
+
+
+def spread_timesteps(number: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Uniform time steps, one from each of `number` equal parts, so that every batch covers all noise levels."""
+    places = torch.arange(number) + torch.rand(number, generator=generator)
+    return (places * steps / number).long().clamp(max=steps - 1)
 
 
 def load_denoiser(settings: DiffusionSettings, folder: Path) -> Denoiser:

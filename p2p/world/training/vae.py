@@ -27,6 +27,7 @@ class VaeSettings:
     refine_noise: float
     anchor_weight: float
     decoder_noise: float
+    decoder_square_weight: float
     joint: Schedule
     refine: Schedule
     decoder: Schedule
@@ -114,26 +115,26 @@ def train_decoder(settings: VaeSettings, vae: AutoencoderKL, data: Pictures, fol
     vae.quant_conv.requires_grad_(False)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        images = _batch(data, settings, generator, step < settings.crop_share * settings.decoder.steps)
+        images = _batch(data, settings, generator, cropped=False)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 latents = vae.encode(images).latent_dist.mean
             level = settings.decoder_noise * torch.rand((len(latents), 1, 1, 1), generator=generator) ** 2
             decoded = vae.decode(latents + level * torch.randn(latents.shape, generator=generator)).sample
-        return reconstruction_loss(decoded.float(), images)
+        return reconstruction_loss(decoded.float(), images, settings.decoder_square_weight)
 
     fit(vae, loss, settings.decoder, folder / DECODER)
     return vae
 
 
-def reconstruction_loss(decoded: Tensor, images: Tensor) -> Tensor:
-    """L1, with L1 of 8 x 8 means, of colour differences and of gradients, which keep colours and edges."""
+def reconstruction_loss(decoded: Tensor, images: Tensor, square_weight: float = 1.0) -> Tensor:
+    """L1 and squares, with L1 of 8 x 8 means, of colour differences and of gradients, which keep colours and edges."""
     error = decoded - images
     chroma = error - error.mean(1, keepdim=True)
     across, down = error.diff(dim=-1), error.diff(dim=-2)
     return (
         error.abs().mean()
-        + error.square().mean()
+        + square_weight * error.square().mean()
         + F.avg_pool2d(error, 8).abs().mean()
         + chroma.abs().mean()
         + 0.5 * (across.abs().mean() + down.abs().mean())
