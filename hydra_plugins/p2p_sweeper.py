@@ -57,7 +57,7 @@ class P2PSweeper(Sweeper):
 
     def _compose(self, overrides: list[str]) -> Mapping[str, Any]:
         config = self.loader.load_sweep_config(self.master, overrides)
-        del config["hydra"]
-        values = OmegaConf.to_container(config, resolve=True)
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        values = OmegaConf.to_container(own, resolve=True)
         assert isinstance(values, dict), "a composed configuration is a mapping"
         return {str(key): value for key, value in values.items()}

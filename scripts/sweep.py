@@ -4,6 +4,9 @@ import difflib
 import os
 import re
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
@@ -12,6 +15,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+SHOW_TRACE = os.environ.get("HYDRA_FULL_ERROR") == "1"
+REFUSED = (HydraException, OmegaConfBaseException, ValueError, OSError)
+"""Errors of the input or the machine: one line and exit status 2."""
+
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
 def sweep(config: DictConfig) -> None:
@@ -19,24 +26,34 @@ def sweep(config: DictConfig) -> None:
     from sweeps.config import build_cell, sweep_settings
     from sweeps.launch import run_sweep
 
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    settings = sweep_settings(values, HydraConfig.get().runtime.choices.get("experiment"))
-    status = run_sweep([build_cell(values)], settings)
+    with refusals():  # here too, before Hydra reports them in its own way
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        settings = sweep_settings(values, HydraConfig.get().runtime.choices.get("experiment"))
+        status = run_sweep([build_cell(values)], settings)
     if status:
         raise SystemExit(status)
 
 
 def main() -> None:
-    """The console script: errors of the command line are one line and exit status 2."""
-    show_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us whole instead of Hydra's own report
-    try:
+    """The console script. Exit status: 0 all there, 1 some cells failed, 2 nothing could be started."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composing reach us whole, not Hydra's report of them
+    with refusals():
         sweep()
-    except (HydraException, OmegaConfBaseException, ValueError, FileNotFoundError) as error:
-        if show_trace:
-            raise
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn an error of the input into one line and exit status 2; with HYDRA_FULL_ERROR=1 into a traceback."""
+    try:
+        yield
+    except REFUSED as error:
+        if SHOW_TRACE:
+            traceback.print_exc()
         print(f"p2p-sweep: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
+        raise SystemExit(2) from error
+    except KeyboardInterrupt as stop:
+        print("p2p-sweep: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise SystemExit(130) from stop
 
 
 def explain(error: Exception) -> str:

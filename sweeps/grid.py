@@ -2,12 +2,14 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 
 from sweeps.config import PlannedCell, describe
 
@@ -113,7 +115,15 @@ def _axis(override: Override, is_group: Callable[[str], bool]) -> Axis:
     key = override.key_or_group
     if not override.is_discrete_sweep():
         raise ValueError(f"{key}: an interval has no points to sweep; give choices or a range")
-    return Axis(key, tuple(dict.fromkeys(override.sweep_string_iterator())), is_group(key))
+    value = override.value()
+    texts = _range_texts(value) if isinstance(value, RangeSweep) else override.sweep_string_iterator()
+    return Axis(key, tuple(dict.fromkeys(texts)), is_group(key))
+
+
+def _range_texts(value: RangeSweep) -> list[str]:
+    """The points of `range(start, stop, step)` in exact decimals; Hydra's own drift at seven tenths."""
+    start, stop, step = (Decimal(str(x)) for x in (value.start or 0, value.stop, value.step))
+    return [str(start + i * step) for i in range(math.ceil((stop - start) / step))]
 
 
 def _put(config: dict[str, Any], key: str, value: Any) -> None:

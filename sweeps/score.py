@@ -32,13 +32,19 @@ class Scorer:
     def score_stored(self, cells: Sequence[Cell]) -> None:
         """Score the stored pictures of one group's cells."""
         rows = self.store.edits().set_index("cell_id")
-        source = self.store.load_picture(str(rows.loc[cells[0].cell_id, "source_image"]))
-        self.score([self._stored_pictures(cell, source, rows.loc[cell.cell_id]) for cell in cells])
 
-    def _stored_pictures(self, cell: Cell, source: Tensor, row: object) -> EditPictures:
-        target, cycle = (getattr(row, name) for name in ("target_image", "cycle_image"))
-        return edit_pictures(
-            cell, source, self.store.load_picture(target), self.store.load_picture(cycle) if cycle else None
+        def picture(cell: Cell, kind: str) -> Tensor | None:
+            path = rows.loc[cell.cell_id, f"{kind}_image"]
+            return self.store.load_picture(path) if isinstance(path, str) else None
+
+        source = picture(cells[0], "source")
+        found = [(cell, picture(cell, "target"), picture(cell, "cycle")) for cell in cells]
+        self.score(
+            [
+                edit_pictures(cell, source, target, cycle)
+                for cell, target, cycle in found
+                if source is not None and target is not None
+            ]
         )
 
 

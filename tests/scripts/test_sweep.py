@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ def run(monkeypatch, capsys, tiny_pipeline, tmp_path):
         options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
         given = {argument.split("=")[0] for argument in arguments}
         options = [option for option in options if tiny and option.split("=")[0] not in given]
-        monkeypatch.setattr(sys, "argv", ["p2p-sweep", *options, *arguments])
+        monkeypatch.setattr(sys, "argv", ["p2p-sweep", *arguments, *options])
         try:
             sweep.main()
             status = 0
@@ -166,7 +167,7 @@ def test_bad_input_is_refused_in_one_line_before_any_work(run, tmp_path, monkeyp
 
     monkeypatch.setattr(sweeps.launch, "load_models", unwanted)
     arguments, message = BAD[name]
-    status, out, err = run(*arguments)
+    status, _, err = run(*arguments)
     assert status == 2
     assert message in err
     assert len(err.splitlines()) == 1
@@ -184,7 +185,7 @@ def test_words_that_the_embedded_model_does_not_know_are_named(run, tmp_path):
 def test_the_program_runs_as_a_process_from_any_folder(tiny_pipeline, tmp_path):
     command = [sys.executable, "-m", "scripts.sweep", "metrics=pixel", "tracking=none", "sweep.name=process"]
     command += [f"model.path={tiny_pipeline}", "sampler.num_inference_steps=1"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/process/summary.parquet").is_file()

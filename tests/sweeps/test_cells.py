@@ -17,7 +17,7 @@ def test_identities_are_pinned(make_cell):
     assert [cell.cell_id for cell in cells] == PINNED
 
 
-PINNED = ["?", "?", "?", "?"]
+PINNED = ["49513fa243ad0936"]
 
 
 @pytest.mark.parametrize(
