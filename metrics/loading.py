@@ -1,6 +1,5 @@
 """Loading of the networks that metrics use; the only module of `metrics` that reads files."""
 
-import importlib.resources
 import json
 import logging
 import warnings
@@ -20,7 +19,7 @@ from torch import nn
 from metrics.networks import AttributeReader, FaceEncoder, ImageText, Networks, PerceptualDistance
 from metrics.registry import METRICS, NetworkKind, get_metrics
 from p2p.edits import check_keys
-from p2p.loading import resolve_device
+from p2p.loading import resolve_device, resolve_path
 from p2p.world.networks import AttributeClassifier, IdentityEncoder, WorldLPIPS
 from p2p.world.scenes import SIZE
 
@@ -180,7 +179,7 @@ def _lpips_package(trunk: str, path: str | None) -> nn.Module:
                 f"{where}: torchvision's weights of {trunk} are not to be had ({_first_line(error)}); run once on a "
                 f"machine with network, or set {where}.path to their file"
             ) from error
-    file = _resolve(path)
+    file = resolve_path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{where}.path={path}: there is no such file; give torchvision's weights of {trunk}")
     network = _lpips(trunk, pnet_rand=True)
@@ -235,7 +234,7 @@ def _load_world(kind: type[Module], key: str, config: NetworkConfig) -> tuple[Mo
 
 
 def _folder(where: str, path: str, files: tuple[str, ...]) -> Path:
-    folder = _resolve(path)
+    folder = resolve_path(path)
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         found = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
@@ -244,14 +243,6 @@ def _folder(where: str, path: str, files: tuple[str, ...]) -> Path:
             "which needs no networks"
         )
     return folder
-
-
-def _resolve(path: str) -> Path:
-    """A path, or the folder inside a package that `pkg://package/folder` names."""
-    if not path.startswith("pkg://"):
-        return Path(path).expanduser()
-    package, _, inner = path.removeprefix("pkg://").partition("/")
-    return Path(str(importlib.resources.files(package) / inner))
 
 
 def _first_line(error: BaseException) -> str:

@@ -142,11 +142,7 @@ def locate_model(path: str, revision: str | None = None) -> Path:
         FileNotFoundError: there is no such folder, it is no complete pipeline, or the hub cannot be reached.
         ValueError: it is a pipeline of another kind.
     """
-    if path.startswith("pkg://"):
-        package, _, inner = path.removeprefix("pkg://").partition("/")
-        folder = Path(str(importlib.resources.files(package) / inner))
-    else:
-        folder = Path(path).expanduser()
+    folder = resolve_path(path)
     is_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
     if not folder.is_dir() and is_hub_id:
         return _download(path, revision)
@@ -161,6 +157,14 @@ def locate_model(path: str, revision: str | None = None) -> Path:
     if kind not in PIPELINES:
         raise ValueError(f"model.path={path}: a {kind} cannot be edited; known are {', '.join(PIPELINES)}")
     return folder
+
+
+def resolve_path(path: str) -> Path:
+    """A path of this machine, or the one inside a package that `pkg://package/folder` names."""
+    if not path.startswith("pkg://"):
+        return Path(path).expanduser()
+    package, _, inner = path.removeprefix("pkg://").partition("/")
+    return Path(str(importlib.resources.files(package) / inner))
 
 
 def native_size(folder: Path) -> int:

@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from metrics.loading import MetricsConfig
 
+from metrics.loading import MetricsConfig
+from metrics.registry import Metric, get_metrics
 from p2p.edits import Edit, check_keys
-from p2p.loading import check_dtype, load_tokenizer, locate_model, native_size, resolve_device
+from p2p.loading import (
+    Models,
+    check_dtype,
+    load_models,
+    load_tokenizer,
+    locate_model,
+    native_size,
+    resolve_device,
+)
 from p2p.prompts import Prompt, tokenize
 from p2p.sampling import SCHEDULERS
 from p2p.world.captions import unknown_words
@@ -72,11 +81,15 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A checked cell with what is loaded to draw and to score it."""
+    """A checked cell with what is loaded to draw and to score it.
+
+    `left_out` are the metrics whose networks know the embedded world only, while the model draws something else.
+    """
 
     cell: Cell
     model: ModelConfig
     metrics: MetricsConfig
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,17 @@ def model_config(values: Mapping[str, Any]) -> ModelConfig:
     return model
 
 
+def load_model(model: ModelConfig) -> Models:
+    """The networks of a model's settings."""
+    return load_models(
+        model.path,
+        revision=model.revision,
+        dtype=model.dtype,
+        device=model.device,
+        blend_resolution=model.blend_resolution,
+    )
+
+
 def build_cell(config: Mapping[str, Any]) -> PlannedCell:
     """The cell that a composed configuration describes, everything checked.
 
@@ -154,7 +178,20 @@ def build_cell(config: Mapping[str, Any]) -> PlannedCell:
         edit=_edit(config["edit"], pair).resolve(source, target),
         cycle_mode=cycle_mode,
     )
-    return PlannedCell(cell, model, MetricsConfig.from_mapping(config["metrics"]))
+    metrics = MetricsConfig.from_mapping(config["metrics"])
+    left_out = (
+        ()
+        if model.is_world
+        else tuple(metric.name for metric in get_metrics(metrics.names) if _is_of_world(metrics, metric))
+    )
+    names = tuple(name for name in metrics.names if name not in left_out)
+    return PlannedCell(cell, model, dataclasses.replace(metrics, names=names), left_out)
+
+
+def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:
+    """Whether a metric's network was trained on the embedded picture world, whose pictures alone it can judge."""
+    network = getattr(metrics.networks, metric.network) if metric.network else None
+    return network is not None and str(network.path).startswith(WORLD_PATH)
 
 
 def load_pairs(category: Mapping[str, Any]) -> list[Pair]:

@@ -7,9 +7,8 @@ from typing import Any
 from tqdm import tqdm
 
 from metrics.loading import MetricsConfig, load_networks
-from p2p.loading import load_models
 from sweeps.cells import Cell
-from sweeps.config import ModelConfig, PlannedCell, SweepSettings
+from sweeps.config import ModelConfig, PlannedCell, SweepSettings, load_model
 from sweeps.contact_sheets import write_contact_sheets
 from sweeps.plan import Group, make_groups
 from sweeps.run import Runner
@@ -34,6 +33,9 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
     done = store.done()
     stored = sum(one.cell.cell_id in done for one in planned)
     print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(planned) - stored} to draw")
+    left_out = dict.fromkeys(name for one in planned for name in one.left_out)
+    if left_out:
+        print(f"not scored, since their networks know only model=world: {', '.join(left_out)}; see metrics=real")
     for model, metrics, cells in _by_model(planned):
         to_score = unscored(store, metrics, [cell for cell in cells if cell.cell_id in done])
         groups = make_groups([cell for cell in cells if cell.cell_id not in done])
@@ -73,13 +75,7 @@ def finish(store: Store, settings: SweepSettings, planned: Sequence[PlannedCell]
 
 
 def _draw(groups: Sequence[Group], model: ModelConfig, scorer: Scorer, settings: SweepSettings, store: Store) -> None:
-    models = load_models(
-        model.path,
-        revision=model.revision,
-        dtype=model.dtype,
-        device=model.device,
-        blend_resolution=model.blend_resolution,
-    )
+    models = load_model(model)
     total = sum(group.unet_samples for group in groups)
     with tqdm(total=total, unit=" UNet samples", desc=settings.name, unit_scale=True, mininterval=0.5) as bar:
         runner = Runner(models, scorer, store, settings.name, settings.batch_size, lambda samples: _tick(bar, samples))

@@ -94,6 +94,20 @@ def plan_group(cells: Sequence[Cell]) -> Group:
     return Group(tuple(cells), tuple(streams), tuple(places), tuple(inverted))
 
 
+def plan_dialogue(cells: Sequence[Cell]) -> Group:
+    """Edits of edits: each cell's source is the target of the cell before, and its stream that one's child.
+
+    Raises:
+        ValueError: a cell's cycle is asked for; a dialogue has none.
+    """
+    if any(cell.cycle_mode != "none" for cell in cells):
+        raise ValueError("a dialogue has no cycle score; set cycle.mode=none")
+    streams = [Stream(cells[0].source)]
+    for i, cell in enumerate(cells):
+        streams.append(Stream(cell.target, parent=i, edit=cell.edit))
+    return Group(tuple(cells), tuple(streams), tuple(CellStreams(i, i + 1) for i in range(len(cells))))
+
+
 def _used(place: CellStreams) -> list[int]:
     """A cell's streams among the group's first."""
     cycle = (None, None) if place.is_inverted else (place.cycle_root, place.cycle)

@@ -21,7 +21,7 @@ from metrics.score import EditPictures
 from p2p.inversion import encode_pictures, invert
 from p2p.loading import Models
 from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import Stream, compile_streams
+from p2p.streams import CompiledStream, Stream, compile_streams
 from sweeps.cells import Cell, Sampler
 from sweeps.plan import Group, plan_group
 from sweeps.score import Scorer, edit_pictures
@@ -39,6 +39,8 @@ class Drawn(NamedTuple):
         targets, cycles: one a cell, likewise; a cycle is None too where there is none.
         unet_samples: latents through the UNet.
         wall_s: seconds of drawing.
+        word_maps: for the source and each cell's target, the words of its prompt with their attention maps
+            (map_height, map_width), where words are watched.
     """
 
     source: Tensor | None
@@ -46,6 +48,7 @@ class Drawn(NamedTuple):
     cycles: list[Tensor | None]
     unet_samples: int
     wall_s: float
+    word_maps: list[list[tuple[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,20 @@ class Runner:
         }
 
 
-def draw_group(models: Models, group: Group, batch_size: int, progress: Progress = lambda samples: None) -> Drawn:
+def draw_group(
+    models: Models,
+    group: Group,
+    batch_size: int,
+    progress: Progress = lambda samples: None,
+    watch_words: bool = False,
+) -> Drawn:
     """All pictures of a group: its streams in one `denoise`, then the cycles that start from inverted edits."""
     start = time.perf_counter()
     sampler = group.cells[0].sampler
     noise = prepare_latents(models, group.cells[0].seed, sampler.height, sampler.width)
-    drawn = _denoise(models, sampler, group.streams, noise, batch_size, progress)
+    compiled = compile_streams(group.streams, sampler.num_inference_steps, watch_words)
+    drawn = _denoise(models, sampler, compiled, noise, batch_size, progress)
+    word_maps = [_word_maps(compiled[i], drawn.word_maps[i]) for i in (0, *(place.target for place in group.places))]
     pictures = _finite_pictures(models, drawn.latents)
     unet_samples = drawn.unet_samples
     targets = [pictures[place.target] for place in group.places]
@@ -142,11 +153,18 @@ def draw_group(models: Models, group: Group, batch_size: int, progress: Progress
     edits = {i: target for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None}
     if edits:
         streams, starts = _invert_edits(models, group, edits, progress)
-        drawn = _denoise(models, sampler, streams, starts, batch_size, progress)
+        compiled = compile_streams(streams, sampler.num_inference_steps)
+        drawn = _denoise(models, sampler, compiled, starts, batch_size, progress)
         unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
         for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
-    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start)
+    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start, word_maps)
+
+
+def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, Tensor]]:
+    if maps is None:
+        return []
+    return [(word, maps[place]) for word, place in zip(stream.prompt.words, stream.words, strict=False)]
 
 
 def _invert_edits(
@@ -166,20 +184,16 @@ def _invert_edits(
 
 
 def _denoise(
-    models: Models, sampler: Sampler, streams: Sequence[Stream], latents: Tensor, batch_size: int, progress: Progress
+    models: Models,
+    sampler: Sampler,
+    streams: Sequence[CompiledStream],
+    latents: Tensor,
+    batch_size: int,
+    progress: Progress,
 ) -> Denoised:
     embeds, negative = embed_streams(models, [stream.prompt for stream in streams], sampler.negative_prompt)
-    return denoise(
-        models,
-        make_scheduler(models, sampler.scheduler, sampler.num_inference_steps),
-        compile_streams(streams, sampler.num_inference_steps),
-        embeds,
-        negative,
-        latents,
-        sampler.guidance_scale,
-        batch_size,
-        progress,
-    )
+    scheduler = make_scheduler(models, sampler.scheduler, sampler.num_inference_steps)
+    return denoise(models, scheduler, streams, embeds, negative, latents, sampler.guidance_scale, batch_size, progress)
 
 
 def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:

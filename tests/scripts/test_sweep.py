@@ -165,7 +165,7 @@ def test_bad_input_is_refused_in_one_line_before_any_work(run, tmp_path, monkeyp
     def unwanted(*arguments, **options):
         raise AssertionError("work began")
 
-    monkeypatch.setattr(sweeps.launch, "load_models", unwanted)
+    monkeypatch.setattr(sweeps.launch, "load_model", unwanted)
     arguments, message = BAD[name]
     status, _, err = run(*arguments)
     assert status == 2
