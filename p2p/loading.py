@@ -15,6 +15,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline, StableDiffusionXLPipeline
+from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -82,19 +83,38 @@ class Models:
         return math.prod(self.blend_shape(latents_shape))
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """A located model: everything on this machine that its networks are made of.
+
+    Attributes:
+        folder: a saved pipeline; with a checkpoint only its configuration and tokenizer are read.
+        checkpoint: single file with all weights, or None.
+        lora: LoRA weights to be fused in, or None.
+    """
+
+    folder: Path
+    checkpoint: Path | None = None
+    lora: Path | None = None
+
+
 def load_models(
     path: str,
     *,
     revision: str | None = None,
+    config: str | None = None,
+    lora: str | None = None,
     dtype: str = "float32",
     device: str = "auto",
     blend_resolution: int | None = None,
 ) -> Models:
-    """Load a Stable Diffusion pipeline's parts from a folder, a package's folder (`pkg://`) or the hub.
+    """Load a Stable Diffusion or SDXL pipeline's parts.
 
     Args:
-        path: a folder as `StableDiffusionPipeline.save_pretrained` writes it, `pkg://package/folder`, or a hub id.
+        path: a folder as `save_pretrained` writes it, `pkg://package/folder`, a hub id, or a .safetensors checkpoint.
         revision: the hub's revision.
+        config: for a checkpoint, the pipeline (folder or hub id) that it has the architecture of.
+        lora: a .safetensors file of LoRA weights, fused into the networks.
         dtype: one of `DTYPES`.
         device: `cuda`, `cpu`, ..., or `auto`: a GPU if there is one.
         blend_resolution: side of the attention maps that local blend reads, at the model's native size;
@@ -106,11 +126,7 @@ def load_models(
     """
     check_dtype(dtype)
     where = resolve_device(device)
-    folder = locate_model(path, revision)
-    with _quiet():
-        pipeline = DiffusionPipeline.from_pretrained(
-            folder, torch_dtype=DTYPES[dtype], use_safetensors=True, local_files_only=True, **_WITHOUT_CHECKER
-        )
+    pipeline = _load_pipeline(locate_model(path, revision, config, lora), DTYPES[dtype])
     xl = isinstance(pipeline, StableDiffusionXLPipeline)
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2) if xl else (pipeline.text_encoder,)
     for part in (*encoders, pipeline.unet, pipeline.vae):
@@ -135,17 +151,40 @@ def load_tokenizer(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 
-def locate_model(path: str, revision: str | None = None) -> Path:
-    """The folder of a model on this machine; a hub id is downloaded, or found in the hub's cache.
+def locate_model(
+    path: str, revision: str | None = None, config: str | None = None, lora: str | None = None
+) -> ModelFiles:
+    """The files of a model on this machine; a hub id is downloaded, or found in the hub's cache.
 
     Raises:
-        FileNotFoundError: there is no such folder, it is no complete pipeline, or the hub cannot be reached.
-        ValueError: it is a pipeline of another kind.
+        FileNotFoundError: there is no such folder or file, it is no complete pipeline, or the hub cannot be reached.
+        ValueError: it is a pipeline of another kind, weights in another format, or a checkpoint without `config`.
     """
+    lora_file = None if lora is None else _weights_file("model.lora", lora)
+    if Path(path).suffix not in (".safetensors", ".ckpt", ".pt", ".bin"):
+        return ModelFiles(_pipeline_folder(path, revision), lora=lora_file)
+    checkpoint = _weights_file("model.path", path)
+    if config is None:
+        raise ValueError(
+            f"model.path={path} is a single checkpoint: model.config must name the pipeline that it has the "
+            "architecture of, a folder or a hub id"
+        )
+    return ModelFiles(_pipeline_folder(config, revision), checkpoint, lora_file)
+
+
+def _weights_file(key: str, path: str) -> Path:
+    file = resolve_path(path)
+    if file.suffix != ".safetensors":
+        raise ValueError(f"{key}={path}: only .safetensors files are read, others can run code; convert it")
+    if not file.is_file():
+        raise FileNotFoundError(f"{key}={path}: there is no such file")
+    return file
+
+
+def _pipeline_folder(path: str, revision: str | None) -> Path:
     folder = resolve_path(path)
-    is_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.startswith(".")
-    if not folder.is_dir() and is_hub_id:
-        return _download(path, revision)
+    if not folder.is_dir() and is_hub_id(path):
+        folder = _download(path, revision)
     missing = [name for name in PIPELINE_FILES if not (folder / name).is_file()]
     if missing:
         found = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
@@ -157,6 +196,30 @@ def locate_model(path: str, revision: str | None = None) -> Path:
     if kind not in PIPELINES:
         raise ValueError(f"model.path={path}: a {kind} cannot be edited; known are {', '.join(PIPELINES)}")
     return folder
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether this may be the name of a model on the hub."""
+    return re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", path) is not None
+
+
+def _load_pipeline(files: ModelFiles, dtype: torch.dtype) -> Any:
+    options = {"torch_dtype": dtype, "local_files_only": True}
+    with _quiet():
+        if files.checkpoint is None:
+            pipeline = DiffusionPipeline.from_pretrained(
+                files.folder, use_safetensors=True, **options, **_WITHOUT_CHECKER
+            )
+        else:
+            kind = json.loads((files.folder / "model_index.json").read_text())["_class_name"]
+            pipeline = getattr(diffusers, kind).from_single_file(
+                str(files.checkpoint), config=str(files.folder), **options
+            )
+        if files.lora is not None:
+            pipeline.load_lora_weights(files.lora.parent, weight_name=files.lora.name, local_files_only=True)
+            pipeline.fuse_lora()
+            pipeline.unload_lora_weights()
+    return pipeline
 
 
 def resolve_path(path: str) -> Path:
@@ -215,9 +278,12 @@ def _download(hub_id: str, revision: str | None) -> Path:
             folder = DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        cached = {name: try_to_load_from_cache(hub_id, name, revision=revision) for name in PIPELINE_FILES}
+        missing = [name for name, file in cached.items() if not isinstance(file, str)]
         raise FileNotFoundError(
-            f"model.path={hub_id}: neither a folder here nor to be had from the hub ({reason}); run once on a machine "
-            "with network, or set model.path to a saved pipeline's folder"
+            f"model.path={hub_id} is neither a folder here nor to be had from the hub ({reason}); its cache here lacks "
+            f"{', '.join(missing) or 'some weights'}. On a machine with network `p2p-prefetch` with the same model "
+            "setting fetches it, or set model.path to a saved pipeline's folder"
         ) from error
     return Path(folder)
 

@@ -58,7 +58,7 @@ def random_models(width: int, device: torch.device, dtype: torch.dtype) -> Model
 def editor_variants(models: Models, edits: int, steps: int) -> dict[str, Callable[[], int]]:
     """The ways to make a source and some edits of it; each returns the UNet samples it took."""
     source, target = (tokenize(models.tokenizer, f"a red {what} on the grass") for what in ("cat", "dog"))
-    each = [Edit(k=0.3, v_inject_steps=i % 2 / 2).resolve(source, target) for i in range(edits)]
+    each = [Edit(k=0.3, v_inject_steps=(0.0, i % 2 / 2)).resolve(source, target) for i in range(edits)]
     streams = [Stream(source), *(Stream(target, 0, edit) for edit in each)]
     compiled = compile_streams(streams, steps)
     embeds = _random_embeds(models, [stream.prompt for stream in streams])

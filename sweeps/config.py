@@ -16,6 +16,7 @@ from metrics.loading import MetricsConfig
 from metrics.registry import Metric, get_metrics
 from p2p.edits import Edit, check_keys
 from p2p.loading import (
+    ModelFiles,
     Models,
     check_dtype,
     load_models,
@@ -40,8 +41,10 @@ class ModelConfig:
 
     Attributes:
         name: for people and tables.
-        path: folder, `pkg://` folder or hub id.
+        path: folder, `pkg://` folder, hub id, or a .safetensors checkpoint.
         revision: the hub's revision.
+        config: for a checkpoint, the pipeline (folder or hub id) that it has the architecture of.
+        lora: a .safetensors file of LoRA weights, or None.
         dtype: of the networks.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         blend_resolution: side of the attention maps that local blend reads at the model's native size.
@@ -50,6 +53,8 @@ class ModelConfig:
     name: str
     path: str
     revision: str | None = None
+    config: str | None = None
+    lora: str | None = None
     dtype: str = "float32"
     device: str = "auto"
     blend_resolution: int | None = None
@@ -57,7 +62,7 @@ class ModelConfig:
     @property
     def is_world(self) -> bool:
         """Whether it draws the embedded picture world, which its metrics judge and whose words it knows."""
-        return self.path == WORLD_PATH
+        return self.path == WORLD_PATH and self.lora is None
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,8 @@ def load_model(model: ModelConfig) -> Models:
     return load_models(
         model.path,
         revision=model.revision,
+        config=model.config,
+        lora=model.lora,
         dtype=model.dtype,
         device=model.device,
         blend_resolution=model.blend_resolution,
@@ -157,7 +164,8 @@ def build_cell(config: Mapping[str, Any]) -> PlannedCell:
         ValueError, FileNotFoundError: what is wrong, with what is allowed and the remedy.
     """
     model = model_config(config["model"])
-    folder = _locate(model.path, model.revision)
+    files = _locate(model.path, model.revision, model.config, model.lora)
+    folder = files.folder
     sampler = _sampler(config["sampler"], native_size(folder))
     category = config["category"]
     pairs = load_pairs(category)
@@ -168,7 +176,7 @@ def build_cell(config: Mapping[str, Any]) -> PlannedCell:
     if cycle_mode not in get_args(CycleMode):
         raise ValueError(f"cycle.mode must be one of {', '.join(get_args(CycleMode))}, got {cycle_mode!r}")
     cell = Cell(
-        model=ModelId(model.name, _digest(folder), model.dtype, model.blend_resolution),
+        model=ModelId(model.name, _digest(files), model.dtype, model.blend_resolution),
         sampler=sampler,
         seed=_whole("seed", config["seed"], 0),
         category=str(category["name"]),
@@ -290,13 +298,13 @@ def _whole(name: str, value: Any, least: int) -> int:
 
 
 @cache
-def _locate(path: str, revision: str | None) -> Path:
-    return locate_model(path, revision)
+def _locate(path: str, revision: str | None, config: str | None, lora: str | None) -> ModelFiles:
+    return locate_model(path, revision, config, lora)
 
 
 @cache
-def _digest(folder: Path) -> str:
-    return model_digest(folder)
+def _digest(files: ModelFiles) -> str:
+    return model_digest(files)
 
 
 @cache

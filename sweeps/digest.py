@@ -5,28 +5,29 @@ import json
 import os
 from pathlib import Path
 
+from p2p.loading import ModelFiles
 from sweeps.files import write_atomically
 
-PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
+PARTS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae", "scheduler")
 SUFFIXES = (".json", ".txt", ".safetensors")
 
 
-def model_digest(folder: Path, cache: Path | None = None) -> str:
-    """SHA-256 over the pipeline's files (names and contents), 16 hex digits.
+def model_digest(model: ModelFiles, cache: Path | None = None) -> str:
+    """SHA-256 over the model's files (their places in it and contents), 16 hex digits.
 
     Args:
-        folder: a saved pipeline.
+        model: a located model.
         cache: file that remembers digests of single files by path, size and time of change.
     """
     cache = cache or default_cache()
     known = _read(cache)
     fresh: dict[str, str] = {}
     total = hashlib.sha256()
-    for path in _model_files(folder):
+    for name, path in _named_files(model):
         stat = path.stat()
         key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
         fresh[key] = known.get(key) or _file_digest(path)
-        total.update(f"{path.relative_to(folder)} {fresh[key]}\n".encode())
+        total.update(f"{name} {fresh[key]}\n".encode())
     if not fresh.keys() <= known.keys():
         _write(cache, {**known, **fresh})
     return total.hexdigest()[:16]
@@ -37,9 +38,13 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p2p-sweep" / "digests.json"
 
 
-def _model_files(folder: Path) -> list[Path]:
-    found = [p for part in PARTS for p in (folder / part).rglob("*") if p.suffix in SUFFIXES and p.is_file()]
-    return sorted(found)
+def _named_files(model: ModelFiles) -> list[tuple[str, Path]]:
+    found = [p for part in PARTS for p in (model.folder / part).rglob("*") if p.suffix in SUFFIXES and p.is_file()]
+    if model.checkpoint is not None:
+        found = [path for path in found if path.suffix != ".safetensors"]
+    named = [(str(path.relative_to(model.folder)), path) for path in sorted(found)]
+    single = {"checkpoint": model.checkpoint, "lora": model.lora}
+    return named + [(name, path) for name, path in single.items() if path is not None]
 
 
 def _file_digest(path: Path) -> str:

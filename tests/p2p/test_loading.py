@@ -4,11 +4,13 @@ import shutil
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
 
 from p2p.edits import Edit
 from p2p.loading import blend_downscale, load_models, locate_model, native_size, resolve_device
 from p2p.prompts import tokenize
-from p2p.sampling import denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.sampling import denoise, embed_streams, encode_prompts, make_scheduler, prepare_latents
 from p2p.streams import Stream, compile_streams
 from tests import pipelines
 
@@ -33,6 +35,39 @@ def test_each_architecture_loads_and_its_source_equals_diffusers(tokenizer, tmp_
     ).images
     torch.testing.assert_close(drawn[:1], expected, rtol=1e-9, atol=1e-9)
     assert float((drawn[1] - drawn[0]).abs().max()) > 1e-3
+
+
+def test_a_single_checkpoint_loads_as_the_pipeline_it_was_made_from(tokenizer, tiny_pipeline, tmp_path):
+    other = shutil.copytree(tiny_pipeline, tmp_path / "config", ignore=shutil.ignore_patterns("*.safetensors"))
+    save_file(pipelines.single_file(pipelines.sd1(tokenizer)), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="model.config must name the pipeline"):
+        load_models(str(tmp_path / "model.safetensors"), device="cpu")
+    loaded = load_models(str(tmp_path / "model.safetensors"), config=str(other), device="cpu")
+    expected = load_models(str(tiny_pipeline), device="cpu")
+    for part in ("unet", "vae"):
+        for name, tensor in getattr(expected, part).state_dict().items():
+            assert torch.equal(getattr(loaded, part).state_dict()[name], tensor), name
+    a, b = (encode_prompts(models, ["a cat"]).states for models in (loaded, expected))
+    assert torch.equal(a, b)
+
+
+def test_a_lora_is_fused_into_the_weights(tokenizer, tiny_pipeline, tmp_path):
+    pipeline = pipelines.sd1(tokenizer)
+    pipeline.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    adapter = get_peft_model_state_dict(pipeline.unet)
+    type(pipeline).save_lora_weights(tmp_path, unet_lora_layers=adapter, weight_name="style.safetensors")
+    plain = load_models(str(tiny_pipeline), device="cpu")
+    styled = load_models(str(tiny_pipeline), lora=str(tmp_path / "style.safetensors"), device="cpu")
+    assert styled.unet.state_dict().keys() == plain.unet.state_dict().keys()
+    changed = {n for n, t in plain.unet.state_dict().items() if not torch.equal(styled.unet.state_dict()[n], t)}
+    assert changed
+    assert all(name.endswith(("to_q.weight", "to_v.weight")) for name in changed)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.pt"])
+def test_checkpoints_that_can_run_code_are_refused(name):
+    with pytest.raises(ValueError, match="only .safetensors files are read"):
+        locate_model(name)
 
 
 def test_the_native_size_is_that_of_the_training(tiny_pipeline):
@@ -61,7 +96,9 @@ def test_a_hub_id_that_cannot_be_fetched_says_what_to_do(monkeypatch, tmp_path):
         raise OSError("We couldn't connect to the hub\nmore")
 
     monkeypatch.setattr(DiffusionPipeline, "download", offline)
-    with pytest.raises(FileNotFoundError, match=r"couldn't connect to the hub\); run once on a machine with network"):
+    with pytest.raises(
+        FileNotFoundError, match=r"couldn't connect to the hub\); its cache here lacks model_index.json.*p2p-prefetch"
+    ):
         locate_model("someone/some-model")
 
 

@@ -1,0 +1,37 @@
+"""`p2p-prefetch model=sd14`: fetch a model and its metrics' networks, for machines without network.
+
+Takes the keys `model`, `model.*`, `metrics` and `metrics.*` of `p2p-sweep`.
+"""
+
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from scripts.command_line import refusals, run
+
+
+@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+def prefetch(config: DictConfig) -> None:
+    """Fetch, and say what lies where."""
+    from metrics.loading import MetricsConfig, load_networks
+    from p2p.loading import locate_model
+    from sweeps.config import model_config
+
+    with refusals("p2p-prefetch"):
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        model = model_config(values["model"])
+        files = locate_model(model.path, model.revision, model.config, model.lora)
+        print(f"model {model.name}: {files.folder}")
+        metrics = MetricsConfig.from_mapping(values["metrics"])
+        load_networks(metrics, "cpu")
+        print(f"metrics: {', '.join(metrics.names) or 'none'}")
+
+
+def main() -> None:
+    """The console script."""
+    run("p2p-prefetch", prefetch, "config")
+
+
+if __name__ == "__main__":
+    main()
