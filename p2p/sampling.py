@@ -23,6 +23,22 @@ SCHEDULERS = {
 """Schedulers by name; each is stepped once a step with all streams, so a history it keeps is kept per stream."""
 
 
+class Step(NamedTuple):
+    """What `denoise` tells after each step.
+
+    Attributes:
+        number: of the step just done, from 0.
+        latents: (streams, channels, height, width), blended.
+        word_maps: as in `Denoised`, summed so far.
+        unet_samples: how many latents went through the UNet in this step.
+    """
+
+    number: int
+    latents: Tensor
+    word_maps: list[Tensor | None]
+    unet_samples: int
+
+
 class Denoised(NamedTuple):
     """What `denoise` returns.
 
@@ -90,7 +106,7 @@ def denoise(
     latents: Float[Tensor, "starts channels height width"],
     guidance_scale: float,
     batch_size: int = 8,
-    progress: Callable[[int], None] = lambda unet_samples: None,
+    callback: Callable[[Step], None] = lambda step: None,
 ) -> Denoised:
     """Denoise all streams side by side, parents before their children in each step.
 
@@ -104,7 +120,7 @@ def denoise(
         guidance_scale: classifier-free guidance; 1.0 is off.
         batch_size: streams per UNet call. Roots run alone and batches of edited streams are padded to this size,
             so that a picture's bits do not depend on its companions.
-        progress: told after each step how many UNet samples it took.
+        callback: told of each step.
     """
     latents = (latents * scheduler.init_noise_sigma).expand(len(streams), -1, -1, -1)
     word_maps: list[Tensor | None] = [None] * len(streams)
@@ -125,7 +141,7 @@ def denoise(
             latents = scheduler.step(noise_pred, timestep, latents).prev_sample
             word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
             latents = blend_streams(latents, streams, word_maps, step)
-            progress(len(streams) * (1 + guided))
+            callback(Step(step, latents, word_maps, len(streams) * (1 + guided)))
     return Denoised(latents, len(streams) * len(scheduler.timesteps) * (1 + guided), word_maps)
 
 

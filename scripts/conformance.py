@@ -16,21 +16,35 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from p2p.alignment import refinement_mapper, replacement_mapper
+from p2p.blend import normalised_map
 from p2p.edits import Edit
 from p2p.loading import Models, load_models
 from p2p.prompts import tokenize
-from p2p.sampling import denoise, embed_streams, make_scheduler
-from p2p.streams import Stream, compile_streams, cross_replace_alpha
+from p2p.sampling import Step, denoise, embed_streams, make_scheduler
+from p2p.streams import Blend, Stream, compile_streams, cross_replace_alpha
 
 TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
+MASK_TIE = 1e-5
 KINDS = {"replace": "swap", "refine": "refine"}
 
 
 class Verdict(NamedTuple):
-    """Largest relative difference of the latents, and what else differs."""
+    """How a case came out.
+
+    Attributes:
+        difference: largest difference of the latents, relative to the reference's standard deviation.
+        margin: how close a normalised word map came to k, where a mask may fall either way.
+        problems: what else differs.
+    """
 
     difference: float
+    margin: float
     problems: list[str]
+
+    def is_ok(self, dtype: str) -> bool:
+        """Within the tolerance; in float32 a mask may differ where its map is within 1e-5 of k."""
+        tied = dtype == "float32" and self.margin <= MASK_TIE
+        return not self.problems and (self.difference <= TOLERANCE[dtype] or tied)
 
 
 def case_edit(case: Mapping[str, Any]) -> Edit | None:
@@ -57,19 +71,32 @@ def check_case(models: Models, case: Mapping[str, Any], reference: Mapping[str, 
     if edit is not None:
         streams[1] = Stream(target, parent=0, edit=edit.resolve(source, target))
     embeds, negative = embed_streams(models, [source, target], "")
+    compiled = compile_streams(streams, case["steps"])
+    margins = [1.0]
     latents = denoise(
         models,
         make_scheduler(models, "ddim", case["steps"]),
-        compile_streams(streams, case["steps"]),
+        compiled,
         embeds,
         negative,
         reference["initial_latents"].to(models.device, models.dtype),
         case["guidance_scale"],
         batch_size=1,
+        callback=lambda step: margins.append(_margin(compiled[1].blend, step)),
     ).latents
     expected = reference["latents"].to(latents)
     difference = float((latents - expected).abs().max() / expected.std())
-    return Verdict(difference, _compare_alignment(streams[1], source, case["steps"], reference))
+    return Verdict(difference, min(margins), _compare_alignment(streams[1], source, case["steps"], reference))
+
+
+def _margin(blend: Blend | None, step: Step) -> float:
+    """The least distance of a normalised word map of this step to k."""
+    if blend is None or step.number < blend.start_step:
+        return 1.0
+    size = (step.latents.shape[2], step.latents.shape[3])
+    maps = [(step.word_maps[0 if is_parent else 1], at) for is_parent, at in blend.maps]
+    normalised = [normalised_map(of_stream[at], size) for of_stream, at in maps if of_stream is not None]
+    return float(min((one - blend.k).abs().min() for one in normalised))
 
 
 def _compare_alignment(stream: Stream, source: Any, steps: int, reference: Mapping[str, Tensor]) -> list[str]:
@@ -108,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         for i, case in enumerate(cases):
             reference = {name.split(".", 1)[1]: t for name, t in tensors.items() if name.startswith(f"{i}.")}
             verdict = check_case(models, case, reference)
-            ok = verdict.difference <= TOLERANCE[dtype] and not verdict.problems
+            ok = verdict.is_ok(dtype)
             failed += not ok
             notes = "".join(f"  {problem}" for problem in verdict.problems)
             print(f"{'ok  ' if ok else 'FAIL'} {dtype}  {verdict.difference:.1e}  {case['name']}{notes}", flush=True)

@@ -193,7 +193,17 @@ def _denoise(
 ) -> Denoised:
     embeds, negative = embed_streams(models, [stream.prompt for stream in streams], sampler.negative_prompt)
     scheduler = make_scheduler(models, sampler.scheduler, sampler.num_inference_steps)
-    return denoise(models, scheduler, streams, embeds, negative, latents, sampler.guidance_scale, batch_size, progress)
+    return denoise(
+        models,
+        scheduler,
+        streams,
+        embeds,
+        negative,
+        latents,
+        sampler.guidance_scale,
+        batch_size,
+        lambda step: progress(step.unet_samples),
+    )
 
 
 def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:

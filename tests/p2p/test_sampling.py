@@ -141,7 +141,7 @@ def test_every_stream_costs_two_samples_a_step_under_guidance(models, prompts):
 def test_processors_are_restored_after_an_exception(models, prompts, failure):
     before = dict(models.unet.attn_processors)
 
-    def stop(samples):
+    def stop(step):
         raise failure
 
     embeds, negative = embed_streams(models, [prompts[0]], "")
