@@ -55,7 +55,7 @@ def trees(draw):
     return rows
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(tree=trees(), batch_size=st.integers(1, 3), guidance=st.sampled_from([1.0, 4.0]))
 def test_any_tree_of_edits_equals_the_one_that_builds_all_maps(models, tokenizer, tree, batch_size, guidance):
     prompts = [tokenize(tokenizer, " ".join(row[0])) for row in tree]
