@@ -40,9 +40,9 @@ On scenes from seeds that training never used; generated pictures with 20 DDIM s
 
 `python scripts/train_world.py all` trains everything anew with the settings below, in bfloat16 autocast on a processor;
 pictures, captions and batches follow from the seeds. `evaluate` alone measures these weights again. How these weights
-came about differs in three ways that the settings do not show: the numbers of steps were settled while training ran;
-the UNet's first 1,500 steps saw latents of 24,000 pictures from before the autoencoder's refinement; and until step 3,250
-the tokens of "in", "of" and "on" were not always the same.
+came about differs in what the settings do not show: the numbers of steps were settled while training ran; the UNet's
+first 1,500 steps saw latents of 24,000 pictures from before the autoencoder's refinement; until step 3,250 the tokens
+of "in", "of" and "on" were not always the same; and later steps computed each batch in two halves side by side.
 
 {training}
 
