@@ -60,7 +60,7 @@ def turns(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     steps = dialogue or [source, target]
     if len(steps) < 2 or any(step is None for step in steps):
         raise ValueError(
-            "an edit has a source and a target prompt: give source=... and target=..., or dialogue=[a,b,c]"
+            "an edit has two prompts: give source=... and target=..., or dialogue=[a,b,c]"
         )
     settings = [_turn(step) for step in steps]
     return [_with_prompts(plain, before["prompt"], after) for before, after in itertools.pairwise(settings)]

@@ -191,3 +191,57 @@ def test_the_program_runs_as_a_process_from_any_folder(tiny_pipeline, tmp_path):
     assert (tmp_path / "results/process/summary.parquet").is_file()
     assert not (tmp_path / "outputs").exists()
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "edit.equalizer={red: 2.0}",
+        "edit.cross_replace_steps={default_: 0.8, red: [0.0, 0.4]}",
+        "edit.cross_replace_steps=[0.1, 0.5]",
+        "edit.local_blend.target_words=[red, hair]",
+        "edit.v_inject.layers=both",
+        "edit=proposed",
+    ],
+)
+def test_every_form_of_an_edit_s_settings_can_be_given_on_the_command_line(override):
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    from sweeps.config import build_cell
+
+    with initialize_config_module("conf", version_base="1.3"):
+        plain, given = (
+            build_cell(OmegaConf.to_container(compose("config", overrides=overrides))).cell
+            for overrides in ([], [override])
+        )
+    if override != "edit.v_inject.layers=both":  # without a window it changes nothing
+        assert given.cell_id != plain.cell_id
+    assert given.category == "faces"
+
+
+@pytest.mark.parametrize("model", ["sd14", "sd15", "sd21-base", "sd21", "sdxl"])
+def test_a_model_for_photographs_brings_its_metrics(model):
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("conf", version_base="1.3"):
+        config = compose("config", overrides=[f"model={model}", "+experiment=quickstart"])
+        assert config.metrics.networks.clip.model == "ViT-L-14"
+        assert compose("config", overrides=[f"model={model}", "metrics=none"]).metrics.names == []
+
+
+def test_every_pair_of_every_category_is_an_edit_of_its_kind():
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    from sweeps.config import build_cell
+
+    with initialize_config_module("conf", version_base="1.3"):
+        for category in ("faces", "interiors", "animals", "food", "transportation"):
+            pairs = compose("config", overrides=[f"category={category}"]).category.pairs
+            assert len(pairs) >= 6
+            assert pairs[0].kind == "swap"
+            assert pairs[0].source_words
+            for i, pair in enumerate(pairs):
+                config = compose("config", overrides=[f"category={category}", f"pair={i}"])
+                assert build_cell(OmegaConf.to_container(config)).cell.edit.kind == pair.kind
