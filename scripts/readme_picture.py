@@ -8,10 +8,10 @@ import pandas as pd
 from sweeps.contact_sheets import Sheet, SheetRow, draw_sheet
 
 CONFIGURATIONS = {
-    ("literature", "k 0.3, cross 0.8, self 0.2"): (0.3, 0.8, 0.2, 0.0),
-    ("with V-injection", "V 0.4"): (0.3, 0.8, 0.2, 0.4),
-    ("proposed", "k 0, cross 0.2, self 0.8"): (0.0, 0.2, 0.8, 0.0),
-    ("with silhouette", "k 0.3"): (0.3, 0.2, 0.8, 0.0),
+    ("literature", "k 0.3", "cross 0.8, self 0.2"): (0.3, 0.8, 0.2, 0.0),
+    ("literature", "with V-injection", "V 0.4"): (0.3, 0.8, 0.2, 0.4),
+    ("proposed", "k 0", "cross 0.2, self 0.8"): (0.0, 0.2, 0.8, 0.0),
+    ("proposed", "with silhouette", "k 0.3"): (0.3, 0.2, 0.8, 0.0),
 }
 SETTINGS = ["k", "cross_replace_steps", "self_replace_steps", "v_inject_steps"]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from metrics.score import EditPictures
 from p2p.inversion import encode_pictures, invert
 from p2p.loading import Models
-from p2p.sampling import Denoised, Step, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
 from p2p.streams import CompiledStream, Stream, compile_streams
 from sweeps.cells import Cell, Sampler
 from sweeps.plan import Group, plan_group

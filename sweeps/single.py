@@ -59,9 +59,7 @@ def turns(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [plain]
     steps = dialogue or [source, target]
     if len(steps) < 2 or any(step is None for step in steps):
-        raise ValueError(
-            "an edit has two prompts: give source=... and target=..., or dialogue=[a,b,c]"
-        )
+        raise ValueError("an edit has two prompts: give source=... and target=..., or dialogue=[a,b,c]")
     settings = [_turn(step) for step in steps]
     return [_with_prompts(plain, before["prompt"], after) for before, after in itertools.pairwise(settings)]
 

@@ -82,7 +82,7 @@ def test_a_dialogue_edits_each_edit(run):
         (["dialogue=[a cat]"], "an edit has two prompts"),
         (["dialogue=[a cat,{k: 0.1}]"], "a turn is a prompt"),
         (["dialogue=[a cat,{prompt: a dog,kk: 0.1}]"], "unknown key edit.kk"),
-        (["dialogue=[a cat,a dog]", "cycle.mode=swap"], "no cycle score"),
+        (["dialogue=[a cat,a dog,a cat]", "cycle.mode=swap"], "no cycle score"),
         (["source=a cat", "target=a big dog", "edit.kind=swap"], "use edit.kind=refine"),
         (["atention=true"], "did you mean attention"),
     ],
