@@ -137,7 +137,8 @@ def main() -> None:
     """Run the stages named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"], help="stages to run, in order")
-    parser.add_argument("--conf", type=Path, default=ROOT / "p2p/world/training/stages", help="folder of the stages' YAML files")
+    stages = ROOT / "p2p" / "world" / "training" / "stages"
+    parser.add_argument("--conf", type=Path, default=stages, help="folder of the stages' YAML files")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "world", help="folder for checkpoints")
     parser.add_argument("--out", type=Path, default=ROOT / "p2p" / "world" / "weights", help="folder for the weights")
     parser.add_argument("--threads", type=int, default=1, help="processor threads of this process")

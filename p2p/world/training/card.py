@@ -64,7 +64,8 @@ def model_card(measures: Sequence[Measure], conf: Path, weights: Path) -> str:
     """The card's text, with the settings of every stage."""
     total = sum(path.stat().st_size for path in weights.rglob("*.safetensors")) / 1e6
     stages = [
-        f"`p2p/world/training/stages/{path.name}`:\n\n```yaml\n{path.read_text().strip()}\n```" for path in sorted(conf.glob("*.yaml"))
+        f"`p2p/world/training/stages/{path.name}`:\n\n```yaml\n{path.read_text().strip()}\n```"
+        for path in sorted(conf.glob("*.yaml"))
     ]
     return _TEXT.format(total=total, table=table(measures), training="\n\n".join(stages))
 
