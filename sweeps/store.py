@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from metrics.score import Score
 from PIL import Image
 from torch import Tensor
 
+from metrics.score import Score
 from sweeps.files import write_atomically
 
 EDITS = pa.schema(
