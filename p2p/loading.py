@@ -277,7 +277,7 @@ def _download(hub_id: str, revision: str | None) -> Path:
         with _quiet(progress=True):
             folder = DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].partition(" (")[0]
         cached = {name: try_to_load_from_cache(hub_id, name, revision=revision) for name in PIPELINE_FILES}
         missing = [name for name, file in cached.items() if not isinstance(file, str)]
         raise FileNotFoundError(

@@ -1,5 +1,6 @@
 """The stages of an edit: encode_prompts -> prepare_latents -> denoise -> decode_latents; pure functions of tensors."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -118,8 +119,8 @@ def denoise(
         negative_prompt_embeds: of the negative prompt.
         latents: where the streams start, standard normal: one for all, or one a stream.
         guidance_scale: classifier-free guidance; 1.0 is off.
-        batch_size: streams per UNet call. Roots run alone and batches of edited streams are padded to this size,
-            so that a picture's bits do not depend on its companions.
+        batch_size: edited streams per UNet call, above 1 rounded up to a multiple of four. Roots run alone and
+            batches are padded to this size, so that a picture's bits do not depend on its companions.
         callback: told of each step.
     """
     latents = (latents * scheduler.init_noise_sigma).expand(len(streams), -1, -1, -1)
@@ -207,7 +208,12 @@ def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
 
 
 def _batches(streams: Sequence[CompiledStream], batch_size: int) -> Iterator[list[int]]:
-    """Stream indices of each UNet call, parents before children: roots alone, others padded with their last."""
+    """Stream indices of each UNet call, parents before children: roots alone, others padded with their last.
+
+    Matrix products go through rows in blocks of four and round the rest differently, so sizes are whole blocks.
+    """
+    if batch_size > 1:
+        batch_size = math.ceil(batch_size / 4) * 4
     depth: list[int] = []
     for stream in streams:
         depth.append(0 if stream.parent is None else depth[stream.parent] + 1)

@@ -130,8 +130,11 @@ def test_every_stream_costs_two_samples_a_step_under_guidance(models, prompts):
     counted = []
     register = models.unet.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
     try:
-        assert draw(models, streams, batch_size=2).unet_samples == 3 * STEPS * 2
+        assert draw(models, streams, batch_size=1).unet_samples == 3 * STEPS * 2
         assert sum(counted) == 3 * STEPS * 2
+        counted.clear()
+        assert draw(models, streams, batch_size=3).unet_samples == 3 * STEPS * 2
+        assert sum(counted) == (1 + 4) * STEPS * 2  # padded to four
         assert draw(models, streams, guidance=1.0).unet_samples == 3 * STEPS
     finally:
         register.remove()

@@ -17,7 +17,7 @@ def test_identities_are_pinned(make_cell):
     assert [cell.cell_id for cell in cells] == PINNED
 
 
-PINNED = ["49513fa243ad0936"]
+PINNED = ["49513fa243ad0936", "473ea896b4674c33", "f3414383720db37c", "dfed37df36a89d4c"]
 
 
 @pytest.mark.parametrize(
