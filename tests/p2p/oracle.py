@@ -15,18 +15,18 @@ SIDES = ("source_words", "target_words", "source_subtract_words", "target_subtra
 class EditWithMaps:
     """What one edited stream does to maps, values and latents, and the word maps it sums."""
 
-    def __init__(self, parent, stream, steps, blend_shape):
+    def __init__(self, parent, stream, steps, blend_shape, like):
         self.parent, self.edit = stream.parent, stream.edit
-        self.mapper, self.has_source = token_mapper(parent.prompt, stream.prompt, stream.edit)
-        self.scales = equalizer_scales(stream.prompt, stream.edit)
-        self.alpha = cross_replace_alpha(stream.prompt, stream.edit.cross_replace_steps, steps)
+        self.mapper, self.has_source = (m.to(like) for m in token_mapper(parent.prompt, stream.prompt, stream.edit))
+        self.scales = equalizer_scales(stream.prompt, stream.edit).to(like)
+        self.alpha = cross_replace_alpha(stream.prompt, stream.edit.cross_replace_steps, steps).to(like)
         self.self_window = step_window(stream.edit.self_replace_steps, steps)
         self.v_window = step_window(stream.edit.v_inject_steps, steps)
         self.sources = self._value_sources(parent.prompt, stream.prompt)
-        self.sums = torch.zeros(4, *blend_shape, dtype=torch.float64)
+        self.sums = like.new_zeros(4, *blend_shape)
         prompts = (parent.prompt, stream.prompt) * 2
         words = [getattr(stream.edit.local_blend, side) for side in SIDES]
-        self.indicators = [self._indicator(p, w) for p, w in zip(prompts, words, strict=True)]
+        self.indicators = [self._indicator(p, w).to(like) for p, w in zip(prompts, words, strict=True)]
         self.start = int(stream.edit.local_blend.start_blend * steps)
 
     def _indicator(self, prompt, words):
@@ -72,7 +72,7 @@ class EditWithMaps:
     def blend(self, step, own, parents):
         if self.edit.k is None or step < self.start:
             return own
-        masks = torch.zeros(2, *own.shape[1:], dtype=torch.bool)
+        masks = torch.zeros(2, *own.shape[1:], dtype=torch.bool, device=own.device)
         for i, (maps, indicator) in enumerate(zip(self.sums, self.indicators, strict=True)):
             if indicator.any():
                 maps = maps[None, None] if i >= 2 else F.max_pool2d(maps[None, None], 3, 1, 1)
@@ -113,7 +113,7 @@ def denoise_with_maps(models, scheduler, streams, embeds, negative, latents, gui
     """Latents of all streams."""
     steps, n = len(scheduler.timesteps), len(streams)
     shape, pixels = models.blend_shape(latents.shape[2:]), models.blend_pixels(latents.shape[2:])
-    edits = [None if s.parent is None else EditWithMaps(streams[s.parent], s, steps, shape) for s in streams]
+    edits = [None if s.parent is None else EditWithMaps(streams[s.parent], s, steps, shape, latents) for s in streams]
     state = {"step": 0}
     original = dict(models.unet.attn_processors)
     models.unet.set_attn_processor({name: attend_with_maps(name, edits, state, pixels) for name in original})
