@@ -67,8 +67,9 @@ def finish(store: Store, settings: SweepSettings, planned: Sequence[PlannedCell]
     if len(bad):
         first = str(bad["error"].iloc[0]).strip().splitlines()[-1]
         print(f"{len(bad)} of {len(wanted)} cells failed; the first: {first}", file=sys.stderr)
-    drawn = [cell for cell in cells if cell.cell_id not in set(bad["cell_id"])]
-    lacking = sum(map(len, unscored(store, planned[0].metrics, drawn)))
+    failed = set(bad["cell_id"])
+    drawn = [one for one in planned if one.cell.cell_id not in failed]
+    lacking = sum(len(group) for _, metrics, own in _by_model(drawn) for group in unscored(store, metrics, own))
     if lacking:
         print(f"{lacking} cells lack scores; the same command scores them", file=sys.stderr)
     return 1 if len(bad) or lacking else 0

@@ -22,6 +22,7 @@ class Scorer:
 
     def __init__(self, store: Store, config: MetricsConfig, networks: Networks):
         self.store, self.config, self.networks = store, config, networks
+        self._paths = store.edits().set_index("cell_id")
 
     def score(self, edits: Sequence[EditPictures]) -> None:
         """Score the edits of one group."""
@@ -30,11 +31,10 @@ class Scorer:
             self.store.append_scores(edits[0].cell_id, scores)
 
     def score_stored(self, cells: Sequence[Cell]) -> None:
-        """Score the stored pictures of one group's cells."""
-        rows = self.store.edits().set_index("cell_id")
+        """Score the pictures of one group's cells that were stored when this scorer was made."""
 
         def picture(cell: Cell, kind: str) -> Tensor | None:
-            path = rows.loc[cell.cell_id, f"{kind}_image"]
+            path = self._paths.loc[cell.cell_id, f"{kind}_image"]
             return self.store.load_picture(path) if isinstance(path, str) else None
 
         source = picture(cells[0], "source")

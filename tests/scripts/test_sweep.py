@@ -125,6 +125,16 @@ def test_latents_that_are_not_finite_fail_their_cell(run, tmp_path):
     assert sorted(pd.read_parquet(tmp_path / "results/nan/summary.parquet")["status"]) == ["failed", "ok"]
 
 
+def test_two_models_in_one_sweep_are_each_scored_by_what_can_judge_them(run, tmp_path, tiny_pipeline):
+    paths = f"model.path=pkg://p2p.world/weights,{tiny_pipeline}"
+    status, out, err = run("-m", paths, "category=animals", "metrics=world", "metrics.names=[ssim,clip_score]")
+    assert status == 0, err
+    assert "not scored, since their networks know only model=world: clip_score" in out
+    summary = pd.read_parquet(tmp_path / "results/custom/summary.parquet")
+    assert summary["ssim"].notna().all()
+    assert summary["clip_score"].notna().sum() == 1
+
+
 def test_a_user_s_own_pairs(run, tmp_path):
     own = tmp_path / "mine.yaml"
     own.write_text("pairs:\n  - {name: day, source: a dog on mars, target: a robot on mars, source_words: [dog]}\n")
