@@ -6,7 +6,6 @@ time and memory do not depend on them.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def random_models(width: int, device: torch.device, dtype: torch.dtype) -> Model
     )
 
 
-def editor_variants(models: Models, edits: int, steps: int) -> dict[str, Callable[[], int]]:
+def editor_variants(models: Models, edits: int, steps: int, size: int) -> dict[str, Callable[[], int]]:
     """The ways to make a source and some edits of it; each returns the UNet samples it took."""
     source, target = (tokenize(models.tokenizer, f"a red {what} on the grass") for what in ("cat", "dog"))
     each = [Edit(k=0.3, v_inject_steps=(0.0, i % 2 / 2)).resolve(source, target) for i in range(edits)]
@@ -63,7 +62,7 @@ def editor_variants(models: Models, edits: int, steps: int) -> dict[str, Callabl
     compiled = compile_streams(streams, steps)
     embeds = _random_embeds(models, [stream.prompt for stream in streams])
     negative = _random_embeds(models, [source])
-    noise = torch.randn(1, 4, 64, 64, generator=torch.Generator().manual_seed(0)).to(models.device, models.dtype)
+    noise = torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(0)).to(models.device, models.dtype)
 
     def ours() -> int:
         scheduler = make_scheduler(models, "ddim", steps)
@@ -110,22 +109,28 @@ def time_in_turn(variants: Mapping[str, Callable[[], int]], rounds: int, device:
 
 
 def peak_bytes(run: Callable[[], int], device: torch.device) -> int:
-    """Memory that one run takes beside the weights: on a GPU exactly, on a CPU as the growth of the process's peak."""
+    """Memory that one run takes beside what is held before it: torch's own count on a GPU, Linux's on a CPU."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         run()
         return torch.cuda.max_memory_allocated(device) - before
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak (VmHWM) back to what is resident now
+    before = _status_bytes("VmRSS")
     run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return _status_bytes("VmHWM") - before
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024
 
 
 def bench_editor(options: argparse.Namespace) -> dict[str, Any]:
     """Time, UNet samples and peak memory of the variants, and their ratios to plain generation."""
     device = resolve_device(options.device)
     models = random_models(options.width, device, DTYPES[options.dtype])
-    variants = editor_variants(models, options.edits, options.steps)
+    variants = editor_variants(models, options.edits, options.steps, options.size)
     if options.memory_of:
         return {"bytes": peak_bytes(variants[options.memory_of], device)}
     results = time_in_turn(variants, options.rounds, device)
@@ -133,12 +138,12 @@ def bench_editor(options: argparse.Namespace) -> dict[str, Any]:
         result["peak_bytes"] = _peak_in_a_fresh_process(options, name)
         result["ms_per_sample"] = 1000 * result["seconds"] / result["unet_samples"]
         for key in ("ms_per_sample", "peak_bytes"):
-            result[f"{key}_ratio"] = result[key] / max(results["plain generation"][key], 1)
+            result[f"{key}_ratio"] = result[key] / results["plain generation"][key]
     return results
 
 
 def _peak_in_a_fresh_process(options: argparse.Namespace, name: str) -> int:
-    given = [f"--{key}={getattr(options, key)}" for key in ("device", "dtype", "width", "edits", "steps")]
+    given = [f"--{key}={getattr(options, key)}" for key in ("device", "dtype", "width", "size", "edits", "steps")]
     command = [sys.executable, "-m", "scripts.bench", "editor", *given, "--memory-of", name]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(json.loads(done.stdout.splitlines()[-1])["bytes"])
@@ -152,6 +157,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     editor.add_argument("--device", default="auto")
     editor.add_argument("--dtype", default="float32", choices=sorted(DTYPES))
     editor.add_argument("--width", type=int, default=64, help="channels at 64 x 64; Stable Diffusion has 320")
+    editor.add_argument("--size", type=int, default=32, help="side of the latents; Stable Diffusion has 64")
     editor.add_argument("--edits", type=int, default=4, help="edits of one source")
     editor.add_argument("--steps", type=int, default=5)
     editor.add_argument("--rounds", type=int, default=3)
