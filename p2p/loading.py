@@ -282,8 +282,9 @@ def _download(hub_id: str, revision: str | None) -> Path:
         missing = [name for name, file in cached.items() if not isinstance(file, str)]
         raise FileNotFoundError(
             f"model.path={hub_id} is neither a folder here nor to be had from the hub ({reason}); its cache here lacks "
-            f"{', '.join(missing) or 'some weights'}. On a machine with network `p2p-prefetch` with the same model "
-            "setting fetches it, or set model.path to a saved pipeline's folder"
+            f"{', '.join(missing) or 'some weights'}. On a machine with network `p2p-prefetch` with this command's "
+            "model settings (as in `p2p-prefetch model=sd14`) fetches it; or "
+            "set model.path to a saved pipeline's folder"
         ) from error
     return Path(folder)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import string
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -51,12 +52,12 @@ def tokenize(tokenizer: Any, text: str) -> Prompt:
     """
     words = tuple(text.split())
     pieces = [_bare_ids(tokenizer, word) for word in words]
-    token_ids = list(tokenizer(text).input_ids)
+    token_ids = list(tokenizer(text, verbose=False).input_ids)
     limit = int(tokenizer.model_max_length)
     if len(token_ids) > limit:
         raise ValueError(
-            f"the prompt {text!r} has {len(token_ids)} tokens, the text encoder reads at most {limit} "
-            "(begin and end included); shorten it"
+            f"the prompt {textwrap.shorten(text, 80)!r} has {len(token_ids)} tokens, the text encoder reads at most "
+            f"{limit} (begin and end included); shorten it"
         )
     if [i for piece in pieces for i in piece] != token_ids[1:-1]:
         raise ValueError(f"the prompt {text!r} does not split into tokens word by word; write it with plain spaces")
