@@ -5,6 +5,7 @@ of the stream itself or of an ancestor and modified values, so nothing of size p
 built. Word maps for local blend are A' e, with e the indicator of the words: values like any other.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,9 +29,19 @@ class Layer(NamedTuple):
 class Kept(NamedTuple):
     """What a parent's layer leaves for its children in the same step; each (heads, pixels or tokens, width)."""
 
-    query: Tensor
-    key: Tensor
+    query: Tensor | None
+    key: Tensor | None
     value: Tensor | None
+
+
+@dataclass
+class Wanted:
+    """Which layers of a stream its children take attention and values from: by the limit of their pixels."""
+
+    cross_attention: float = 0
+    cross_values: float = 0
+    self_attention: float = 0
+    self_values: float = 0
 
 
 class Terms(NamedTuple):
@@ -68,15 +79,20 @@ class StepMemory:
     kept: dict[tuple[str, int], Kept] = field(default_factory=dict)
     word_maps: dict[int, Tensor] = field(default_factory=dict)
 
+    def clear(self) -> None:
+        """Forget the step."""
+        self.kept.clear()
+        self.word_maps.clear()
+
 
 class StepControl:
-    """Control of one UNet call: which streams its batch holds, at which step.
+    """Control of one batch of streams, for as many steps as their controls stay the same.
 
     Args:
-        streams: all streams of the run.
+        streams: all streams of these steps; a parent is an index among them, None where nothing is taken.
         rows: the stream of each conditional batch row; the last may repeat (padding).
-        step: index of the denoising step.
-        memory: shared by the calls of this step.
+        step: index of the first of the denoising steps.
+        memory: shared by the calls of a step; cleared before the next.
         blend_pixels: number of pixels of the layers whose word maps local blend reads.
     """
 
@@ -85,8 +101,7 @@ class StepControl:
     ):
         self.streams, self.rows, self.step, self.memory = streams, list(rows), step, memory
         self.blend_pixels = blend_pixels
-        self._parents = {stream.parent for stream in streams if stream.parent is not None}
-        self._values_wanted = any(step in stream.v_window for stream in streams)
+        self._wanted = _wanted_of_parents(streams, step)
         self._terms: dict[tuple[bool, int], list[Terms]] = {}
         self._injections: dict[tuple[bool, int], RowInjection | None] = {}
         self._indicators: dict[int, list[Tensor]] = {}
@@ -120,7 +135,7 @@ class StepControl:
         if injection is None:
             return value
         rows, parents, keep, take = injection
-        taken = torch.stack([_value_of(self.memory.kept[layer.name, parent]) for parent in parents])
+        taken = torch.stack([_present(self.memory.kept[layer.name, parent].value) for parent in parents])
         mix = torch.matmul if layer.is_cross else torch.mul
         value = value.clone()
         value[rows] = mix(keep, value[rows]) + mix(take, taken)
@@ -141,9 +156,17 @@ class StepControl:
 
     def _keep(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> None:
         for row, index in enumerate(self.rows):
-            if index in self._parents:
-                kept_value = value[row].clone() if self._values_wanted else None
-                self.memory.kept[layer.name, index] = Kept(query[row].clone(), key[row].clone(), kept_value)
+            wanted = self._wanted.get(index)
+            if wanted is None:
+                continue
+            attention = query.shape[2] <= (wanted.cross_attention if layer.is_cross else wanted.self_attention)
+            values = query.shape[2] <= (wanted.cross_values if layer.is_cross else wanted.self_values)
+            if attention or values:
+                self.memory.kept[layer.name, index] = Kept(
+                    query[row].clone() if attention else None,
+                    key[row].clone() if attention else None,
+                    value[row].clone() if values else None,
+                )
 
     def _terms_of(self, layer: Layer, pixels: int, like: Tensor) -> list[Terms]:
         cache_key = (layer.is_cross, 0 if layer.is_cross else pixels)
@@ -194,10 +217,11 @@ class StepControl:
         kept = [self.memory.kept[layer.name, ancestor] for ancestor in ancestors if ancestor is not None]
         if not kept:
             return (query, key) if len(rows) == len(query) else (query[rows], key[rows])
+        queries, keys = ([_present(one) for one in side] for side in zip(*(k[:2] for k in kept), strict=True))
         if len(set(ancestors)) == 1:
             size = (len(rows), -1, -1, -1)
-            return kept[0].query.expand(size), kept[0].key.expand(size)
-        return torch.stack([k.query for k in kept]), torch.stack([k.key for k in kept])
+            return queries[0].expand(size), keys[0].expand(size)
+        return torch.stack(queries), torch.stack(keys)
 
     def _read_word_maps(self, layer: Layer, terms: list[Terms], query: Tensor, key: Tensor) -> None:
         """Add this layer's word maps, A' e summed over heads, to those of this step."""
@@ -300,6 +324,23 @@ def _stack(matrices: list[Matrix], like: Tensor) -> Tensor | None:
     return torch.stack([m if isinstance(m, Tensor) else m * eye for m in matrices])[:, None].to(like)
 
 
-def _value_of(kept: Kept) -> Tensor:
-    assert kept.value is not None, "values are kept in every step in which a stream injects them"
-    return kept.value
+def _wanted_of_parents(streams: Sequence[CompiledStream], step: int) -> dict[int, Wanted]:
+    """What the streams take from each parent in a step."""
+    found: dict[int, Wanted] = {}
+    for stream in streams:
+        if stream.parent is None:
+            continue
+        wanted, limit = found.setdefault(stream.parent, Wanted()), stream.self_replace_max_pixels
+        if not is_zero(stream.cross[step].left):
+            wanted.cross_attention = math.inf
+        if step in stream.self_window:
+            wanted.self_attention = max(wanted.self_attention, limit)
+        if step in stream.v_window:
+            wanted.cross_values = math.inf if stream.v_cross else wanted.cross_values
+            wanted.self_values = max(wanted.self_values, limit if stream.v_self else 0)
+    return found
+
+
+def _present(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "a parent's tensors are kept for the layers in which its children take them"
+    return tensor

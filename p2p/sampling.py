@@ -1,5 +1,6 @@
 """The stages of an edit: encode_prompts -> prepare_latents -> denoise -> decode_latents; pure functions of tensors."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +14,16 @@ from torch import Tensor
 from p2p.attention import StepControl, StepMemory, attention_control
 from p2p.blend import blend_streams
 from p2p.loading import Models
+from p2p.plan import Plan, Segment
 from p2p.prompts import Prompt
-from p2p.streams import CompiledStream
+from p2p.streams import CompiledStream, compile_streams
 
 SCHEDULERS = {
     "ddim": diffusers.DDIMScheduler,
     "euler": diffusers.EulerDiscreteScheduler,
     "dpm++": diffusers.DPMSolverMultistepScheduler,
 }
-"""Schedulers by name; each is stepped once a step with all streams, so a history it keeps is kept per stream."""
+"""Schedulers by name; each is stepped once a step with all nodes of a plan, so a history it keeps is one a node."""
 
 
 class Step(NamedTuple):
@@ -29,8 +31,8 @@ class Step(NamedTuple):
 
     Attributes:
         number: of the step just done, from 0.
-        latents: (streams, channels, height, width), blended.
-        word_maps: as in `Denoised`, summed so far.
+        latents: (nodes, channels, height, width), blended; nodes are the plan's in this step.
+        word_maps: for each node as in `Denoised`, summed so far.
         unet_samples: how many latents went through the UNet in this step.
     """
 
@@ -48,11 +50,13 @@ class Denoised(NamedTuple):
         unet_samples: how many latents went through the UNet (padding of batches not counted).
         word_maps: for each stream (maps, map_height, map_width), summed over steps, layers and heads, for each of its
             indicators; None without any.
+        streams: the streams as compiled, with the places of their words among the word maps.
     """
 
     latents: Tensor
     unet_samples: int
     word_maps: list[Tensor | None]
+    streams: list[CompiledStream]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class PromptEmbeds:
     def rows(self, rows: Sequence[int]) -> "PromptEmbeds":
         """The embeddings of some prompts."""
         return PromptEmbeds(self.states[list(rows)], None if self.pooled is None else self.pooled[list(rows)])
+
+
+class Batch(NamedTuple):
+    """The nodes of one UNet call (`rows`, the last may repeat), their control and their prompts."""
+
+    rows: list[int]
+    control: StepControl
+    embeds: PromptEmbeds
 
 
 @torch.no_grad()
@@ -101,7 +113,7 @@ def prepare_latents(models: Models, seed: int, height: int, width: int) -> Float
 def denoise(
     models: Models,
     scheduler: Any,
-    streams: Sequence[CompiledStream],
+    plan: Plan,
     prompt_embeds: PromptEmbeds,
     negative_prompt_embeds: PromptEmbeds,
     latents: Float[Tensor, "starts channels height width"],
@@ -109,41 +121,51 @@ def denoise(
     batch_size: int = 8,
     callback: Callable[[Step], None] = lambda step: None,
 ) -> Denoised:
-    """Denoise all streams side by side, parents before their children in each step.
+    """Denoise all streams side by side, what they share once; in each step parents before their children.
 
     Args:
         models: the networks.
         scheduler: a diffusers scheduler whose timesteps are set.
-        streams: what `compile_streams` made for as many steps.
+        plan: what `plan_streams` made for as many steps.
         prompt_embeds: one a stream.
         negative_prompt_embeds: of the negative prompt.
-        latents: where the streams start, standard normal: one for all, or one a stream.
+        latents: where the streams start, standard normal: the plan's starts.
         guidance_scale: classifier-free guidance; 1.0 is off.
-        batch_size: edited streams per UNet call, above 1 rounded up to a multiple of four. Roots run alone and
+        batch_size: edited latents per UNet call, above 1 rounded up to a multiple of four. Roots run alone and
             batches are padded to this size, so that a picture's bits do not depend on its companions.
         callback: told of each step.
     """
-    latents = (latents * scheduler.init_noise_sigma).expand(len(streams), -1, -1, -1)
-    word_maps: list[Tensor | None] = [None] * len(streams)
-    batches = list(_batches(streams, batch_size))
-    guided = guidance_scale != 1.0
+    compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words)
+    latents = latents * scheduler.init_noise_sigma
+    word_maps: list[Tensor | None] = [None] * len(latents)
+    samples, memory = 1 + (guidance_scale != 1.0), StepMemory()
     with attention_control(models.unet):
-        for step, timestep in enumerate(scheduler.timesteps):
-            memory = StepMemory()
-            model_input = scheduler.scale_model_input(latents, timestep)
-            noise_pred = torch.empty_like(latents)
-            for rows in batches:
-                control = StepControl(streams, rows, step, memory, models.blend_pixels(latents.shape[2:]))
-                sample = model_input[rows].repeat(1 + guided, 1, 1, 1)
-                negative = negative_prompt_embeds if guided else None
-                conditions = unet_conditions(models, prompt_embeds.rows(rows), negative, sample)
-                pred = models.unet(sample, timestep, **conditions, cross_attention_kwargs={"control": control}).sample
-                noise_pred[rows] = _guide(pred, guidance_scale) if guided else pred
-            latents = scheduler.step(noise_pred, timestep, latents).prev_sample
-            word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
-            latents = blend_streams(latents, streams, word_maps, step)
-            callback(Step(step, latents, word_maps, len(streams) * (1 + guided)))
-    return Denoised(latents, len(streams) * len(scheduler.timesteps) * (1 + guided), word_maps)
+        for segment in plan.segments:
+            origins = [node.origin for node in segment.nodes]
+            latents, word_maps = latents[origins], [word_maps[origin] for origin in origins]
+            _fork_history(scheduler, origins)
+            nodes = [dataclasses.replace(compiled[node.stream], parent=node.parent) for node in segment.nodes]
+            embeds = prompt_embeds.rows([node.stream for node in segment.nodes])
+            negative = negative_prompt_embeds if guidance_scale != 1.0 else None
+            pixels = models.blend_pixels(latents.shape[2:])
+            batches = [
+                Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
+                for rows in _batches(segment, batch_size)
+            ]
+            for step in segment.steps:
+                timestep = scheduler.timesteps[step]
+                memory.clear()
+                model_input = scheduler.scale_model_input(latents, timestep)
+                noise_pred = torch.empty_like(latents)
+                for batch in batches:
+                    pred = _predict(models, batch, model_input, timestep, negative)
+                    noise_pred[batch.rows] = pred if negative is None else _guide(pred, guidance_scale)
+                latents = scheduler.step(noise_pred, timestep, latents).prev_sample
+                word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
+                latents = blend_streams(latents, nodes, word_maps, step)
+                callback(Step(step, latents, word_maps, len(nodes) * samples))
+    leaves = list(plan.segments[-1].node_of)
+    return Denoised(latents[leaves], plan.num_latents * samples, [word_maps[leaf] for leaf in leaves], compiled)
 
 
 @torch.no_grad()
@@ -202,27 +224,44 @@ def unet_conditions(
     return {"encoder_hidden_states": states, "added_cond_kwargs": added}
 
 
+def _predict(
+    models: Models, batch: Batch, model_input: Tensor, timestep: Tensor, negative: PromptEmbeds | None
+) -> Tensor:
+    """The UNet's prediction for a batch; with a negative prompt its rows come first."""
+    sample = model_input[batch.rows].repeat(1 if negative is None else 2, 1, 1, 1)
+    conditions = unet_conditions(models, batch.embeds, negative, sample)
+    kwargs = {"control": batch.control}
+    pred: Tensor = models.unet(sample, timestep, **conditions, cross_attention_kwargs=kwargs).sample
+    return pred
+
+
 def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
     negative, conditional = pred.chunk(2)
     return negative + guidance_scale * (conditional - negative)
 
 
-def _batches(streams: Sequence[CompiledStream], batch_size: int) -> Iterator[list[int]]:
-    """Stream indices of each UNet call, parents before children: roots alone, others padded with their last.
+def _batches(segment: Segment, batch_size: int) -> Iterator[list[int]]:
+    """Nodes of each UNet call, parents before children: roots alone, others padded with their last.
 
     Matrix products go through rows in blocks of four and round the rest differently, so sizes are whole blocks.
     """
     if batch_size > 1:
         batch_size = math.ceil(batch_size / 4) * 4
     depth: list[int] = []
-    for stream in streams:
-        depth.append(0 if stream.parent is None else depth[stream.parent] + 1)
+    for node in segment.nodes:
+        depth.append(0 if node.is_root else 1 if node.parent is None else depth[node.parent] + 1)
     for level in range(max(depth, default=-1) + 1):
         members = [i for i, d in enumerate(depth) if d == level]
         size = batch_size if level else 1
         for start in range(0, len(members), size):
             rows = members[start : start + size]
             yield rows + rows[-1:] * (size - len(rows))
+
+
+def _fork_history(scheduler: Any, origins: Sequence[int]) -> None:
+    """Give each node its origin's history of predictions, where the scheduler keeps one (DPM-Solver++)."""
+    if hasattr(scheduler, "model_outputs"):
+        scheduler.model_outputs = [None if past is None else past[list(origins)] for past in scheduler.model_outputs]
 
 
 def _add_maps(sums: list[Tensor | None], memory: StepMemory, shape: tuple[int, int]) -> list[Tensor | None]:

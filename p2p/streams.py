@@ -5,7 +5,7 @@ editing, A'_stream = A'_parent L + A_stream R. A stream's edit compiles to one s
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,25 +100,27 @@ def compile_streams(
 ) -> list[CompiledStream]:
     """Turn each stream's edit into what the engine applies step by step.
 
+    All streams of one prompt report the same word maps, those that any of them or of their children needs.
+
     Args:
         streams: parents before their children.
         num_inference_steps: of the sampler.
         watch_words: whether to report the attention map of every word of every prompt.
-
-    Raises:
-        ValueError: a parent does not come before its child.
     """
-    indicators: list[list[Tensor]] = [[] for _ in streams]
+    indicators: dict[str, list[Tensor]] = {stream.prompt.text: [] for stream in streams}
+    transfers: dict[Hashable, tuple[Transfer, ...]] = {}
     compiled: list[CompiledStream] = []
-    for i, stream in enumerate(streams):
+    for stream in streams:
         if stream.parent is None or stream.edit is None:
             compiled.append(CompiledStream(stream.prompt))
             continue
-        if not 0 <= stream.parent < i:
-            raise ValueError(f"stream {i} has parent {stream.parent}; parents come before their children")
-        blend = _compile_blend(streams, i, indicators, num_inference_steps)
-        compiled.append(_compile_edit(streams[stream.parent].prompt, stream, blend, num_inference_steps))
-    return [_with_indicators(stream, maps, watch_words) for stream, maps in zip(compiled, indicators, strict=True)]
+        source, edit = streams[stream.parent].prompt, stream.edit
+        key = (source.text, stream.prompt.text, edit.kind, repr(edit.cross_replace_steps), repr(edit.equalizer))
+        if key not in transfers:
+            transfers[key] = cross_transfers(source, stream.prompt, edit, num_inference_steps)
+        blend = _compile_blend(source, stream.prompt, edit, indicators, num_inference_steps)
+        compiled.append(_compile_edit(source, stream, transfers[key], blend, num_inference_steps))
+    return [_with_indicators(stream, indicators[stream.prompt.text], watch_words) for stream in compiled]
 
 
 def cross_transfers(source: Prompt, target: Prompt, edit: Edit, num_inference_steps: int) -> tuple[Transfer, ...]:
@@ -167,15 +169,20 @@ def cross_replace_alpha(
     """1 where a target token's cross-attention comes from the parent; windows end at int(x (steps + 1))."""
     per_word = windows if isinstance(windows, Mapping) else {DEFAULT: windows}
     alpha = torch.zeros(num_inference_steps + 1, target.num_tokens, dtype=torch.float64)
-    start, end = (int(x * (num_inference_steps + 1)) for x in per_word.get(DEFAULT, (0.0, 1.0)))
-    alpha[start:end] = 1
+    steps = cross_window(per_word.get(DEFAULT, (0.0, 1.0)), num_inference_steps)
+    alpha[steps.start : steps.stop] = 1
     for word, window in per_word.items():
         if word != DEFAULT:
-            tokens = target.tokens_of(word, "edit.cross_replace_steps")
-            start, end = (int(x * (num_inference_steps + 1)) for x in window)
+            tokens = torch.tensor(target.tokens_of(word, "edit.cross_replace_steps"))
             alpha[:, tokens] = 0
-            alpha[start:end, tokens] = 1
+            steps = cross_window(window, num_inference_steps)
+            alpha[steps.start : steps.stop, tokens] = 1
     return alpha
+
+
+def cross_window(window: Window, num_inference_steps: int) -> range:
+    """The steps of a cross-attention window: from int(start (steps + 1)) to int(end (steps + 1))."""
+    return range(int(window[0] * (num_inference_steps + 1)), int(window[1] * (num_inference_steps + 1)))
 
 
 def step_window(window: Window, num_inference_steps: int) -> range:
@@ -195,13 +202,15 @@ def is_zero(matrix: Matrix) -> bool:
     return isinstance(matrix, float) and matrix == 0.0
 
 
-def _compile_edit(source: Prompt, stream: Stream, blend: Blend | None, steps: int) -> CompiledStream:
+def _compile_edit(
+    source: Prompt, stream: Stream, cross: tuple[Transfer, ...], blend: Blend | None, steps: int
+) -> CompiledStream:
     edit, target = stream.edit, stream.prompt
     assert edit is not None
     return CompiledStream(
         prompt=target,
         parent=stream.parent,
-        cross=cross_transfers(source, target, edit, steps),
+        cross=cross,
         self_window=step_window(edit.self_replace_steps, steps),
         v_window=step_window(edit.v_inject_steps, steps),
         v_self=self_injection(edit) if edit.v_inject.layers in ("self", "both") else None,
@@ -232,17 +241,18 @@ def cross_injection(source: Prompt, target: Prompt, edit: Edit) -> Injection:
     return Injection(keep=torch.diag(1 - weight * has_source), take=weight * mean.T)
 
 
-def _compile_blend(streams: Sequence[Stream], i: int, indicators: list[list[Tensor]], steps: int) -> Blend | None:
-    edit, parent = streams[i].edit, streams[i].parent
-    if edit is None or parent is None or edit.k is None:
+def _compile_blend(
+    source: Prompt, target: Prompt, edit: Edit, indicators: dict[str, list[Tensor]], steps: int
+) -> Blend | None:
+    if edit.k is None:
         return None
     blend = edit.local_blend
 
     def maps(source_words: Sequence[str] | None, target_words: Sequence[str] | None) -> tuple[tuple[bool, int], ...]:
-        sides = ((True, parent, source_words), (False, i, target_words))
+        sides = ((True, source, source_words), (False, target, target_words))
         return tuple(
-            (is_parent, _indicator(streams[stream].prompt, words, indicators[stream]))
-            for is_parent, stream, words in sides
+            (is_parent, _indicator(prompt, words, indicators[prompt.text]))
+            for is_parent, prompt, words in sides
             if words
         )
 

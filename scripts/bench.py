@@ -19,9 +19,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from p2p.edits import Edit
 from p2p.loading import DTYPES, Models, load_tokenizer, resolve_device, resolve_path
+from p2p.plan import plan_streams
 from p2p.prompts import Prompt, tokenize
 from p2p.sampling import PromptEmbeds, denoise, make_scheduler
-from p2p.streams import Stream, compile_streams
+from p2p.streams import Stream
 from sweeps.config import WORLD_PATH
 from sweeps.files import write_atomically
 
@@ -59,7 +60,7 @@ def editor_variants(models: Models, edits: int, steps: int, size: int) -> dict[s
     source, target = (tokenize(models.tokenizer, f"a red {what} on the grass") for what in ("cat", "dog"))
     each = [Edit(k=0.3, v_inject_steps=(0.0, i % 2 / 2)).resolve(source, target) for i in range(edits)]
     streams = [Stream(source), *(Stream(target, 0, edit) for edit in each)]
-    compiled = compile_streams(streams, steps)
+    compiled = plan_streams(streams, steps)
     embeds = _random_embeds(models, [stream.prompt for stream in streams])
     negative = _random_embeds(models, [source])
     noise = torch.randn(1, 4, size, size, generator=torch.Generator().manual_seed(0)).to(models.device, models.dtype)

@@ -19,6 +19,7 @@ from p2p.alignment import refinement_mapper, replacement_mapper
 from p2p.blend import normalised_map
 from p2p.edits import Edit
 from p2p.loading import Models, load_models
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import Step, denoise, embed_streams, make_scheduler
 from p2p.streams import Blend, Stream, compile_streams, cross_replace_alpha
@@ -71,18 +72,18 @@ def check_case(models: Models, case: Mapping[str, Any], reference: Mapping[str, 
     if edit is not None:
         streams[1] = Stream(target, parent=0, edit=edit.resolve(source, target))
     embeds, negative = embed_streams(models, [source, target], "")
-    compiled = compile_streams(streams, case["steps"])
+    blend = compile_streams(streams, case["steps"])[1].blend
     margins = [1.0]
     latents = denoise(
         models,
         make_scheduler(models, "ddim", case["steps"]),
-        compiled,
+        plan_streams(streams, case["steps"]),
         embeds,
         negative,
         reference["initial_latents"].to(models.device, models.dtype),
         case["guidance_scale"],
         batch_size=1,
-        callback=lambda step: margins.append(_margin(compiled[1].blend, step)),
+        callback=lambda step: margins.append(_margin(blend, step)),
     ).latents
     expected = reference["latents"].to(latents)
     difference = float((latents - expected).abs().max() / expected.std())

@@ -10,7 +10,7 @@ from metrics.loading import MetricsConfig, load_networks
 from sweeps.cells import Cell
 from sweeps.config import ModelConfig, PlannedCell, SweepSettings, load_model
 from sweeps.contact_sheets import write_contact_sheets
-from sweeps.plan import Group, make_groups
+from sweeps.groups import Group, make_groups
 from sweeps.run import Runner
 from sweeps.score import Scorer, unscored
 from sweeps.store import Store

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,10 +20,11 @@ from torch import Tensor
 from metrics.score import EditPictures
 from p2p.inversion import encode_pictures, invert
 from p2p.loading import Models
+from p2p.plan import Plan, plan_streams
 from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import CompiledStream, Stream, compile_streams
+from p2p.streams import CompiledStream, Stream
 from sweeps.cells import Cell, Sampler
-from sweeps.plan import Group, plan_group
+from sweeps.groups import Group, plan_group
 from sweeps.score import Scorer, edit_pictures
 from sweeps.store import Store
 
@@ -143,18 +144,20 @@ def draw_group(
     start = time.perf_counter()
     sampler = group.cells[0].sampler
     noise = prepare_latents(models, group.cells[0].seed, sampler.height, sampler.width)
-    compiled = compile_streams(group.streams, sampler.num_inference_steps, watch_words)
-    drawn = _denoise(models, sampler, compiled, noise, batch_size, progress)
-    word_maps = [_word_maps(compiled[i], drawn.word_maps[i]) for i in (0, *(place.target for place in group.places))]
+    plan = replace(group.plan, watch_words=watch_words)
+    drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
+    word_maps = [
+        _word_maps(drawn.streams[i], drawn.word_maps[i]) for i in (0, *(place.target for place in group.places))
+    ]
     pictures = _finite_pictures(models, drawn.latents)
     unet_samples = drawn.unet_samples
     targets = [pictures[place.target] for place in group.places]
     cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
     edits = {i: target for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None}
     if edits:
-        streams, starts = _invert_edits(models, group, edits, progress)
-        compiled = compile_streams(streams, sampler.num_inference_steps)
-        drawn = _denoise(models, sampler, compiled, starts, batch_size, progress)
+        streams, noise = _invert_edits(models, group, edits, progress)
+        plan = plan_streams(streams, sampler.num_inference_steps, starts=[i // 2 for i in range(len(streams))])
+        drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
         unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
         for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
@@ -170,15 +173,14 @@ def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, T
 def _invert_edits(
     models: Models, group: Group, edits: Mapping[int, Tensor], progress: Progress
 ) -> tuple[list[Stream], Tensor]:
-    """For the pictures of some cells' edits: a root and its child each, and the noise that both start from."""
+    """For the pictures of some cells' edits: a root and its child each, and the noise that the two start from."""
     streams: list[Stream] = []
     starts = []
     for i, picture in edits.items():
         cell = group.cells[i]
         embeds, _ = embed_streams(models, [cell.target], "")
         latents = encode_pictures(models, picture[None])
-        noise = invert(models, latents, embeds, cell.sampler.num_inference_steps, progress)
-        starts += [noise, noise]
+        starts.append(invert(models, latents, embeds, cell.sampler.num_inference_steps, progress))
         streams += [Stream(cell.target), Stream(cell.source, parent=len(streams), edit=cell.reverse)]
     return streams, torch.cat(starts)
 
@@ -186,17 +188,17 @@ def _invert_edits(
 def _denoise(
     models: Models,
     sampler: Sampler,
-    streams: Sequence[CompiledStream],
+    plan: Plan,
     latents: Tensor,
     batch_size: int,
     progress: Progress,
 ) -> Denoised:
-    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], sampler.negative_prompt)
+    embeds, negative = embed_streams(models, [stream.prompt for stream in plan.streams], sampler.negative_prompt)
     scheduler = make_scheduler(models, sampler.scheduler, sampler.num_inference_steps)
     return denoise(
         models,
         scheduler,
-        streams,
+        plan,
         embeds,
         negative,
         latents,

@@ -15,7 +15,7 @@ from p2p.world.captions import parse
 from sweeps.cells import Cell
 from sweeps.config import ModelConfig, PlannedCell, build_cell, load_model
 from sweeps.files import write_atomically
-from sweeps.plan import plan_dialogue, plan_group
+from sweeps.groups import plan_dialogue, plan_group
 from sweeps.run import Drawn, draw_group
 from sweeps.score import edit_pictures
 from sweeps.strips import Captioned, attention_over, draw_strips, to_image

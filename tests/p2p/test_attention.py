@@ -5,9 +5,10 @@ from torch.utils._pytree import tree_leaves
 
 from p2p.attention import attention_control
 from p2p.edits import Edit, VInject
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import Stream, compile_streams
+from p2p.streams import Stream
 
 HEIGHT, WIDTH = 24 * 4, 18 * 4  # latents of 24 x 18: 432, 108, 30 and 9 pixels; 77 tokens; heads 8 and 16 wide
 
@@ -45,7 +46,7 @@ def test_no_attention_map_is_built_in_any_layer(models, tokenizer):
     latents = prepare_latents(models, 0, HEIGHT, WIDTH)
     scheduler = make_scheduler(models, "ddim", 2)
     with NoMaps() as watched:
-        denoise(models, scheduler, compile_streams(streams, 2), embeds, negative, latents, 5.0, 2)
+        denoise(models, scheduler, plan_streams(streams, 2), embeds, negative, latents, 5.0, 2)
     assert watched.fused > 100
 
 

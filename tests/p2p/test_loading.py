@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 
 from p2p.edits import Edit
 from p2p.loading import blend_downscale, load_models, locate_model, native_size, resolve_device
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import denoise, embed_streams, encode_prompts, make_scheduler, prepare_latents
-from p2p.streams import Stream, compile_streams
+from p2p.streams import Stream
 from tests import pipelines
 
 
@@ -24,7 +25,7 @@ def test_each_architecture_loads_and_its_source_equals_diffusers(tokenizer, tmp_
     embeds, negative = embed_streams(models, [source, target], "")
     latents = prepare_latents(models, 3, 64, 64)
     stepper = make_scheduler(models, scheduler, 3)
-    drawn = denoise(models, stepper, compile_streams(streams, 3), embeds, negative, latents, 5.0, 1).latents
+    drawn = denoise(models, stepper, plan_streams(streams, 3), embeds, negative, latents, 5.0, 1).latents
 
     pipeline = DiffusionPipeline.from_pretrained(tmp_path / kind).to(torch.float64)
     pipeline.scheduler = type(stepper).from_config(pipeline.scheduler.config)

@@ -5,9 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p2p.edits import Edit, LocalBlend, VInject
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import Stream, compile_streams
+from p2p.streams import Stream
 from tests.p2p.oracle import denoise_with_maps
 
 WORDS = ["a", "cat", "chimpanzee", "red", "Bicycle", "on", "grass", "watercolour"]
@@ -65,9 +66,9 @@ def test_any_tree_of_edits_equals_the_one_that_builds_all_maps(models, tokenizer
     ]
     embeds, negative = embed_streams(models, prompts, "")
     noise = prepare_latents(models, 0, 64, 64)
-    compiled = compile_streams(streams, STEPS)
+    plan = plan_streams(streams, STEPS)
     stepper = make_scheduler(models, "ddim", STEPS)
-    fast = denoise(models, stepper, compiled, embeds, negative, noise, guidance, batch_size).latents
+    fast = denoise(models, stepper, plan, embeds, negative, noise, guidance, batch_size).latents
     stepper = make_scheduler(models, "ddim", STEPS)
     slow = denoise_with_maps(models, stepper, streams, embeds.states, negative.states, noise, guidance)
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-9)

@@ -3,9 +3,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from p2p.edits import Edit, LocalBlend, VInject
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import Stream, compile_streams
+from p2p.streams import Stream
 from tests.p2p.oracle import denoise_with_maps
 
 STEPS = 4
@@ -16,7 +17,7 @@ def draw(models, streams, batch_size=3, guidance=GUIDANCE, scheduler="ddim"):
     embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
     stepper = make_scheduler(models, scheduler, STEPS)
     latents = prepare_latents(models, 7, 64, 64)
-    return denoise(models, stepper, compile_streams(streams, STEPS), embeds, negative, latents, guidance, batch_size)
+    return denoise(models, stepper, plan_streams(streams, STEPS), embeds, negative, latents, guidance, batch_size)
 
 
 def draw_with_maps(models, streams, scheduler="ddim"):
@@ -124,18 +125,19 @@ def test_a_chain_of_equal_windows_returns_the_source(models, tokenizer):
     assert float((drawn[1] - drawn[0]).abs().max()) > 1e-3
 
 
-def test_every_stream_costs_two_samples_a_step_under_guidance(models, prompts):
-    edit = Edit().resolve(*prompts[:2])
-    streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit), Stream(prompts[1], 0, edit)]
+def test_every_node_costs_two_samples_a_step_under_guidance(models, prompts):
+    edit, later = (Edit(self_replace_steps=window).resolve(*prompts[:2]) for window in (0, [0.25, 0.5]))
+    streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit), Stream(prompts[1], 0, later)]
+    latents = 2 + 3 * (STEPS - 1)  # the edits part at the second step
     counted = []
     register = models.unet.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
     try:
-        assert draw(models, streams, batch_size=1).unet_samples == 3 * STEPS * 2
-        assert sum(counted) == 3 * STEPS * 2
+        assert draw(models, streams, batch_size=1).unet_samples == 2 * latents
+        assert sum(counted) == 2 * latents
         counted.clear()
-        assert draw(models, streams, batch_size=3).unet_samples == 3 * STEPS * 2
+        assert draw(models, streams, batch_size=3).unet_samples == 2 * latents
         assert sum(counted) == (1 + 4) * STEPS * 2  # padded to four
-        assert draw(models, streams, guidance=1.0).unet_samples == 3 * STEPS
+        assert draw(models, streams, guidance=1.0).unet_samples == latents
     finally:
         register.remove()
 
@@ -149,9 +151,9 @@ def test_processors_are_restored_after_an_exception(models, prompts, failure):
 
     embeds, negative = embed_streams(models, [prompts[0]], "")
     scheduler = make_scheduler(models, "ddim", STEPS)
-    streams = compile_streams([Stream(prompts[0])], STEPS)
+    plan = plan_streams([Stream(prompts[0])], STEPS)
     with pytest.raises(failure):
-        denoise(models, scheduler, streams, embeds, negative, prepare_latents(models, 7, 64, 64), 5.0, 1, stop)
+        denoise(models, scheduler, plan, embeds, negative, prepare_latents(models, 7, 64, 64), 5.0, 1, stop)
     assert dict(models.unet.attn_processors) == before
 
 
@@ -198,13 +200,13 @@ def test_watched_words_share_each_pixel_s_attention(models, prompts):
     """Maps of all words, begin and end together sum to one a pixel, layer, head and step."""
     edit = Edit(k=0.3).resolve(*prompts[:2])
     streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit)]
-    compiled = compile_streams(streams, STEPS, watch_words=True)
+    plan = plan_streams(streams, STEPS, watch_words=True)
     embeds, negative = embed_streams(models, prompts[:2], "")
     scheduler = make_scheduler(models, "ddim", STEPS)
     noise = prepare_latents(models, 7, 64, 64)
-    watched = denoise(models, scheduler, compiled, embeds, negative, noise, GUIDANCE, 2)
+    watched = denoise(models, scheduler, plan, embeds, negative, noise, GUIDANCE, 2)
     assert torch.equal(watched.latents, draw(models, streams, batch_size=2).latents)
-    for stream, maps in zip(compiled, watched.word_maps, strict=True):
+    for stream, maps in zip(watched.streams, watched.word_maps, strict=True):
         words = maps[list(stream.words)]
         assert words.shape == (len(stream.prompt.words), 4, 4)
         layers_heads_steps = 5 * 2 * STEPS  # two layers down and three up at 4 x 4, two heads each

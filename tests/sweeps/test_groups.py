@@ -1,7 +1,7 @@
 import pytest
 
 from p2p.edits import Edit
-from sweeps.plan import make_groups
+from sweeps.groups import make_groups
 
 
 def test_a_source_is_one_stream_for_all_its_cells(make_cell):

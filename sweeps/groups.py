@@ -1,8 +1,11 @@
 """Groups: cells that share a source picture, as streams for one `denoise`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from p2p.plan import Plan, plan_streams
 from p2p.prompts import Prompt
 from p2p.streams import Stream
 from sweeps.cells import Cell
@@ -35,28 +38,47 @@ class Group:
     places: tuple[CellStreams, ...]
     inverted: tuple[Stream, ...] = ()
 
-    @property
-    def samples_by_stream(self) -> int:
-        """Latents through the UNet for one stream: with guidance two a step."""
-        sampler = self.cells[0].sampler
-        return sampler.num_inference_steps * (2 if sampler.guidance_scale != 1 else 1)
+    @cached_property
+    def plan(self) -> Plan:
+        """The streams merged into a tree over the steps."""
+        return plan_streams(self.streams, self._steps)
 
     @property
     def unet_samples(self) -> int:
         """Latents through the UNet in all; an inversion takes one a step, at guidance 1."""
-        inversions = len(self.inverted) // 2 * self.cells[0].sampler.num_inference_steps
-        return (len(self.streams) + len(self.inverted)) * self.samples_by_stream + inversions
+        drawn = self.plan.num_latents + len(self.inverted) * self._steps
+        return drawn * self._samples_a_latent + len(self.inverted) // 2 * self._steps
+
+    @property
+    def unet_samples_of_streams(self) -> int:
+        """The same if edits shared nothing but the plain streams they start from."""
+        return self.unet_samples + self._samples_a_latent * (len(self.streams) * self._steps - self.plan.num_latents)
+
+    @property
+    def unet_samples_cell_by_cell(self) -> int:
+        """The same if every cell were drawn alone."""
+        streams = sum(2 if place.cycle is None or place.is_inverted else 4 for place in self.places)
+        own = (streams + len(self.inverted)) * self._steps * self._samples_a_latent
+        return own + len(self.inverted) // 2 * self._steps
 
     def samples_by_cell(self) -> list[float]:
-        """Latents through the UNet for each cell, those of a shared stream split equally among its cells."""
-        used = [_used(place) for place in self.places]
-        sharers = [sum(i in streams for streams in used) for i in range(len(self.streams))]
-        each = self.samples_by_stream
-        own = 2 * each + self.cells[0].sampler.num_inference_steps
-        return [
-            sum(each / sharers[i] for i in streams) + (own if place.is_inverted else 0)
-            for place, streams in zip(self.places, used, strict=True)
-        ]
+        """Latents through the UNet for each cell, those of a shared node split equally among its cells."""
+        each = self._samples_a_latent
+        totals = [float(2 * each * self._steps + self._steps) if place.is_inverted else 0.0 for place in self.places]
+        for segment in self.plan.segments:
+            nodes = [{segment.node_of[i] for i in _used(place)} for place in self.places]
+            sharers = Counter(node for own in nodes for node in own)
+            for i, own in enumerate(nodes):
+                totals[i] += sum(each * len(segment.steps) / sharers[node] for node in own)
+        return totals
+
+    @property
+    def _steps(self) -> int:
+        return self.cells[0].sampler.num_inference_steps
+
+    @property
+    def _samples_a_latent(self) -> int:
+        return 2 if self.cells[0].sampler.guidance_scale != 1 else 1
 
 
 def make_groups(cells: Sequence[Cell]) -> list[Group]:
