@@ -2,8 +2,10 @@
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 from p2p.alignment import check_swappable
@@ -12,6 +14,7 @@ from p2p.prompts import Prompt, differing_words, normalise
 Kind = Literal["swap", "refine", "reweight"]
 Window = tuple[float, float]
 DEFAULT = "default_"
+_KINDS = ("auto", *get_args(Kind))
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,11 @@ class Edit:
     local_blend: LocalBlend = field(default_factory=LocalBlend)
     self_replace_max_pixels: int = 1024
 
+    def __hash__(self) -> int:
+        return hash(self.canonical_json)
+
     def __post_init__(self) -> None:
-        _check_choice("edit.kind", self.kind, ("auto", *get_args(Kind)))
+        _check_choice("edit.kind", self.kind, _KINDS)
         windows = {
             "cross_replace_steps": _windows("edit.cross_replace_steps", self.cross_replace_steps),
             "self_replace_steps": parse_window("edit.self_replace_steps", self.self_replace_steps),
@@ -133,7 +139,7 @@ class Edit:
         kind = _kind_of(source, target) if self.kind == "auto" else self.kind
         if kind == "swap":
             check_swappable(source, target)
-        if kind == "reweight" and _plain(source) != _plain(target):
+        if kind == "reweight" and source.plain_words != target.plain_words:
             raise ValueError(f"edit.kind=reweight needs equal prompts, got {source.text!r} and {target.text!r}")
         if kind == "reweight" and not self.equalizer:
             raise ValueError(f"edit.kind=reweight changes nothing without edit.equalizer; prompt {source.text!r}")
@@ -147,22 +153,12 @@ class Edit:
         return dataclasses.replace(self, kind=kind, local_blend=blend)
 
     def _resolve_blend(self, source: Prompt, target: Prompt) -> LocalBlend:
-        source_words, target_words = self.local_blend.source_words, self.local_blend.target_words
-        removed, added = differing_words(source, target)
-        if source_words is None:
-            source_words = removed if target_words is None else ()
-        if target_words is None:
-            target_words = added
-        if not source_words and not target_words:
+        blend = _fill_blend(self.local_blend, source, target)
+        if not blend.source_words and not blend.target_words:
             raise ValueError(
                 f"edit.k={self.k} needs a blend word: {source.text!r} and {target.text!r} name none; "
                 "set edit.local_blend.target_words, or edit.k=null"
             )
-        blend = dataclasses.replace(self.local_blend, source_words=source_words, target_words=target_words)
-        for side, prompt in (("source", source), ("target", target)):
-            for name in (f"{side}_words", f"{side}_subtract_words"):
-                for word in getattr(blend, name):
-                    prompt.tokens_of(word, f"edit.local_blend.{name}")
         return blend
 
     def canonical(self) -> dict[str, Any]:
@@ -177,13 +173,19 @@ class Edit:
             "self_replace_max_pixels": self.self_replace_max_pixels,
         }
         if values["v_inject_steps"] != [0.0, 0.0]:
-            values["v_inject"] = dataclasses.asdict(self.v_inject)
+            values["v_inject"] = dict(vars(self.v_inject))
         if self.k is not None:
-            words = dataclasses.asdict(self.local_blend)
+            words = vars(self.local_blend)
             values["local_blend"] = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()}
         return values
 
+    @cached_property
+    def canonical_json(self) -> str:
+        """`canonical` as JSON with sorted keys."""
+        return json.dumps(self.canonical(), sort_keys=True)
 
+
+@lru_cache(maxsize=1 << 16)
 def reverse_edit(edit: Edit, source: Prompt, target: Prompt) -> Edit | None:
     """The edit that undoes a resolved `edit`: target prompt to source prompt; None where there is none.
 
@@ -233,6 +235,23 @@ def check_keys(name: str, values: Mapping[str, Any], schema: type) -> None:
             raise ValueError(f"unknown key {name}.{key}{hint} Known: {', '.join(known)}")
 
 
+@lru_cache(maxsize=1 << 12)
+def _fill_blend(blend: LocalBlend, source: Prompt, target: Prompt) -> LocalBlend:
+    """A blend's words for a pair of prompts: those left open are the ones that differ; every word checked."""
+    source_words, target_words = blend.source_words, blend.target_words
+    removed, added = differing_words(source, target)
+    if source_words is None:
+        source_words = removed if target_words is None else ()
+    if target_words is None:
+        target_words = added
+    filled = dataclasses.replace(blend, source_words=source_words, target_words=target_words)
+    for side, prompt in (("source", source), ("target", target)):
+        for name in (f"{side}_words", f"{side}_subtract_words"):
+            for word in getattr(filled, name):
+                prompt.tokens_of(word, f"edit.local_blend.{name}")
+    return filled
+
+
 def _windows(name: str, value: Any) -> Window | dict[str, Window]:
     if not isinstance(value, Mapping):
         return parse_window(name, value)
@@ -260,12 +279,8 @@ def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _plain(prompt: Prompt) -> list[str]:
-    return [normalise(word) for word in prompt.words]
-
-
 def _kind_of(source: Prompt, target: Prompt) -> Kind:
-    if _plain(source) == _plain(target):
+    if source.plain_words == target.plain_words:
         return "reweight"
     return "swap" if len(source.words) == len(target.words) else "refine"
 
@@ -282,7 +297,7 @@ def _canonical_windows(windows: Window | Mapping[str, Window]) -> Any:
 
 def _translate(windows: Mapping[str, Window], source: Prompt, target: Prompt) -> dict[str, Window]:
     """Per-word windows of the target prompt in the words of the source prompt; added words drop out."""
-    a, b = _plain(source), _plain(target)
+    a, b = source.plain_words, target.plain_words
     partner = dict(zip(b, a, strict=True)) if len(a) == len(b) else {word: word for word in a}
     translated = {}
     for word, window in windows.items():

@@ -5,6 +5,7 @@ import string
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 
@@ -26,16 +27,25 @@ class Prompt:
     word_tokens: tuple[range, ...]
     num_tokens: int
 
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    @cached_property
+    def plain_words(self) -> tuple[str, ...]:
+        """Its words as they are compared, see `normalise`."""
+        return tuple(normalise(word) for word in self.words)
+
     def tokens_of(self, word: str, role: str) -> list[int]:
         """Positions of the tokens of every occurrence of `word`.
 
         Raises:
             ValueError: `word` is not in the prompt; the message names `role`, the setting that asked.
         """
-        wanted = _normalised_words(word)
-        starts = [i for i in range(len(self.words)) if _matches(self.words[i : i + len(wanted)], wanted)]
+        wanted = tuple(normalise(part) for part in word.split())
+        words = self.plain_words
+        starts = [i for i in range(len(words)) if words[i : i + len(wanted)] == wanted]
         if not starts or not wanted:
-            close = difflib.get_close_matches(normalise(word), [normalise(w) for w in self.words], n=1)
+            close = difflib.get_close_matches(normalise(word), words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(
                 f"{role}: the word {word!r} is not in the prompt {self.text!r}; "
@@ -73,16 +83,17 @@ def normalise(word: str) -> str:
     return word.casefold().strip(string.punctuation)
 
 
+@lru_cache(maxsize=4096)
 def differing_words(source: Prompt, target: Prompt) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The words of `source` that `target` lacks at their place, and those of `target` that `source` lacks."""
-    a, b = [normalise(w) for w in source.words], [normalise(w) for w in target.words]
+    a, b = source.plain_words, target.plain_words
     if len(a) == len(b):
         changed = [i for i in range(len(a)) if a[i] != b[i]]
         return _unique(a[i] for i in changed), _unique(b[i] for i in changed)
     return _only_in(a, b), _only_in(b, a)
 
 
-def _only_in(words: list[str], others: list[str]) -> tuple[str, ...]:
+def _only_in(words: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     """The words inserted into `others`; those that `others` has elsewhere only where there are no better."""
     blocks = difflib.SequenceMatcher(None, others, words, autojunk=False).get_opcodes()
     inserted = [word for tag, _, _, start, end in blocks if tag != "equal" for word in words[start:end]]
@@ -91,14 +102,6 @@ def _only_in(words: list[str], others: list[str]) -> tuple[str, ...]:
 
 def _bare_ids(tokenizer: Any, word: str) -> list[int]:
     return list(tokenizer(word, add_special_tokens=False).input_ids)
-
-
-def _normalised_words(text: str) -> list[str]:
-    return [normalise(word) for word in text.split()]
-
-
-def _matches(words: tuple[str, ...], wanted: list[str]) -> bool:
-    return [normalise(word) for word in words] == wanted
 
 
 def _unique(words: Iterable[str]) -> tuple[str, ...]:

@@ -3,10 +3,9 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, lru_cache
+from typing import Literal
 
 from p2p.edits import DEFAULT, Edit, reverse_edit
 from p2p.prompts import Prompt
@@ -30,6 +29,11 @@ class Sampler:
     height: int
     width: int
 
+    @cached_property
+    def canonical_json(self) -> str:
+        """All of it as JSON with sorted keys."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
 
 @dataclass(frozen=True)
 class ModelId:
@@ -40,10 +44,19 @@ class ModelId:
     dtype: str
     blend_resolution: int | None
 
+    @cached_property
+    def canonical_json(self) -> str:
+        """What decides pixels as JSON with sorted keys."""
+        values = dataclasses.asdict(self)
+        values.pop("name")
+        return json.dumps(values, sort_keys=True)
+
 
 @dataclass(frozen=True)
 class Cell:
     """One point of a sweep: everything that decides the pixels of one edited picture.
+
+    The cells of a sweep share models, samplers, prompts and edits, and each of these keeps its part of what is hashed.
 
     Attributes:
         model, sampler, seed: what the source picture depends on, with the source prompt.
@@ -66,51 +79,74 @@ class Cell:
     @cached_property
     def cell_id(self) -> str:
         """Hash of what decides the pixels and of nothing else, 16 hex digits."""
-        return _hash(
-            {
-                "versions": [IDENTITY_VERSION, PIXELS_VERSION],
-                "group": self._group_values(),
-                "target_prompt": self.target.text,
-                "edit": self.edit.canonical(),
-                "cycle_mode": self.cycle_mode,
-            }
+        return _digest(
+            _object(
+                cycle_mode=json.dumps(self.cycle_mode),
+                edit=self.edit.canonical_json,
+                group=self._group_json,
+                target_prompt=json.dumps(self.target.text),
+                versions=_VERSIONS,
+            )
         )
 
     @cached_property
     def group_id(self) -> str:
         """Hash of what the source picture depends on: cells that share it share one source stream."""
-        return _hash(self._group_values())
+        return _shared_digest(self._group_json)
 
     @cached_property
     def config_id(self) -> str:
         """Hash of the hyperparameters: the cell without its prompts, their words and the seed."""
-        edit = self.edit.canonical()
-        edit.pop("kind")
-        edit["equalizer"] = sorted(edit["equalizer"].values())
-        windows = edit["cross_replace_steps"]
-        if isinstance(windows, dict):
-            edit["cross_replace_steps"] = [windows.pop(DEFAULT, None), sorted(windows.values())]
-        if "local_blend" in edit:
-            edit["local_blend"] = edit["local_blend"]["start_blend"]
-        values = {"model": self._model_values(), "sampler": dataclasses.asdict(self.sampler)}
-        return _hash({**values, "edit": edit, "cycle_mode": self.cycle_mode})
+        return _shared_digest(
+            _object(
+                cycle_mode=json.dumps(self.cycle_mode),
+                edit=_without_words(self.edit.canonical_json),
+                model=self.model.canonical_json,
+                sampler=self.sampler.canonical_json,
+            )
+        )
 
     @cached_property
     def reverse(self) -> Edit | None:
         """The edit that undoes this one, where the cycle asks for it and there is one."""
         return reverse_edit(self.edit, self.source, self.target) if self.cycle_mode != "none" else None
 
-    def _group_values(self) -> dict[str, Any]:
-        return {
-            "model": self._model_values(),
-            "sampler": dataclasses.asdict(self.sampler),
-            "seed": self.seed,
-            "source_prompt": self.source.text,
-        }
-
-    def _model_values(self) -> dict[str, Any]:
-        return {name: value for name, value in dataclasses.asdict(self.model).items() if name != "name"}
+    @property
+    def _group_json(self) -> str:
+        return _object(
+            model=self.model.canonical_json,
+            sampler=self.sampler.canonical_json,
+            seed=json.dumps(self.seed),
+            source_prompt=json.dumps(self.source.text),
+        )
 
 
-def _hash(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:16]
+_VERSIONS = json.dumps([IDENTITY_VERSION, PIXELS_VERSION])
+
+
+@lru_cache(maxsize=1 << 16)
+def _without_words(edit_json: str) -> str:
+    """The JSON of an edit without what depends on its prompts: the kind, and words wherever they stand."""
+    edit = json.loads(edit_json)
+    edit.pop("kind")
+    edit["equalizer"] = sorted(edit["equalizer"].values())
+    windows = edit["cross_replace_steps"]
+    if isinstance(windows, dict):
+        edit["cross_replace_steps"] = [windows.pop(DEFAULT, None), sorted(windows.values())]
+    if "local_blend" in edit:
+        edit["local_blend"] = edit["local_blend"]["start_blend"]
+    return json.dumps(edit, sort_keys=True)
+
+
+def _object(**members: str) -> str:
+    """A JSON object as `json.dumps` with sorted keys writes it, from members in JSON."""
+    return "{" + ", ".join([f'"{key}": {text}' for key, text in sorted(members.items())]) + "}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1 << 12)
+def _shared_digest(text: str) -> str:
+    return _digest(text)

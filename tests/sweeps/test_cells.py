@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from p2p.edits import Edit, LocalBlend, VInject
-from sweeps.cells import Sampler
+from sweeps.cells import ModelId, Sampler
 
 
 def test_identities_are_pinned(make_cell):
@@ -18,6 +18,81 @@ def test_identities_are_pinned(make_cell):
 
 
 PINNED = ["49513fa243ad0936", "473ea896b4674c33", "f3414383720db37c", "dfed37df36a89d4c"]
+
+
+FROZEN = {
+    "refinement": (
+        {"target": "a cat on the green grass"},
+        ("136bdda8509f8c53", "5216a068a61f0dcb", "fec33bb906b1e8fd"),
+    ),
+    "re-weighting": (
+        {"target": "a cat on the grass", "edit": Edit(k=None, equalizer={"Grass": 2, "cat": 0.5})},
+        ("96bf0283c04da1cf", "5216a068a61f0dcb", "cdbe3d67f24f2fdc"),
+    ),
+    "a swap with a scale": (
+        {"edit": Edit(equalizer={"dog": 3.0}, k=0)},
+        ("5c1d068318a11d6d", "5216a068a61f0dcb", "d245fa2bda90fee4"),
+    ),
+    "windows by word": (
+        {"edit": Edit(cross_replace_steps={"default_": 0.8, "dog": [0.1, 0.5]})},
+        ("01a0f608b05e9fc9", "5216a068a61f0dcb", "52939fcdb723db64"),
+    ),
+    "pairs of fractions": (
+        {"edit": Edit(cross_replace_steps=[0.2, 0.6], self_replace_steps=[0.1, 1])},
+        ("687b05e4b5232521", "5216a068a61f0dcb", "2366275c1eb818d6"),
+    ),
+    "empty windows": (
+        {"edit": Edit(cross_replace_steps=0, self_replace_steps=[0.5, 0.5])},
+        ("e9fd10638eb86d38", "5216a068a61f0dcb", "c6f2e9e2789bb225"),
+    ),
+    "V-injection": (
+        {"edit": Edit(v_inject_steps=[0, 0.7], v_inject=VInject("both", "all", 0.5))},
+        ("9b5994b7a5482e90", "5216a068a61f0dcb", "791f62d9c3d85a00"),
+    ),
+    "blend words": (
+        {"edit": Edit(k=0.15, local_blend=LocalBlend(["cat", "grass"], ["dog"], (), "grass", 0.4))},
+        ("5ae4cdc2c42b939c", "5216a068a61f0dcb", "ba1368fbf04bf6f2"),
+    ),
+    "the target's mask alone": (
+        {"edit": Edit(k=0.3, local_blend=LocalBlend(target_words=["dog"]))},
+        ("659404b3cb13d301", "5216a068a61f0dcb", "fec33bb906b1e8fd"),
+    ),
+    "self-attention of few pixels": (
+        {"edit": Edit(self_replace_max_pixels=256)},
+        ("c8da64c95a6a860c", "5216a068a61f0dcb", "e474f7b19b74a029"),
+    ),
+    "no control": (
+        {"edit": Edit(k=None, cross_replace_steps=0, self_replace_steps=0.0)},
+        ("a5aa5b432a2fb11a", "5216a068a61f0dcb", "57004286862105d8"),
+    ),
+    "another sampler": (
+        {"sampler": Sampler("dpm++", 50, 7.5, 'a "blurry" picture', 512, 768), "cycle_mode": "invert"},
+        ("d62668e7a5be264b", "6edf94768053c8e0", "0db6d4e5b4e64e29"),
+    ),
+    "another model": (
+        {"model": ModelId("other", "fedcba9876543210", "bfloat16", 16), "seed": 41, "cycle_mode": "swap"},
+        ("6b7b21872978a8c8", "19ae3e32f2b541aa", "f93a3527a017eb1e"),
+    ),
+    "letters beyond ASCII": (
+        {"source": "a café in the snow", "target": "a bar in the snow"},
+        ("dc686a7b3bea05fd", "5c7c52b33c6f23b4", "fec33bb906b1e8fd"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_identities_of_every_kind_of_edit_are_frozen(make_cell, name):
+    """Like `PINNED`: cell_id, group_id and config_id as `json.dumps` of all values made them in version 1."""
+    fields, ids = FROZEN[name]
+    cell = make_cell(**fields)
+    assert (cell.cell_id, cell.group_id, cell.config_id) == ids
+
+
+def test_cells_of_one_edit_share_its_reverse(make_cell):
+    cell = make_cell(cycle_mode="swap")
+    again = dataclasses.replace(cell, seed=1)
+    assert again.reverse is cell.reverse
+    assert cell.reverse.local_blend.source_words == ("dog",)
 
 
 @pytest.mark.parametrize(
