@@ -1,16 +1,13 @@
 """From configuration values to checked cells. Everything is refused here, before any work starts."""
 
 import dataclasses
-import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
-
-import yaml
+from typing import Any, TypeVar, get_args
 
 from metrics.loading import MetricsConfig
 from metrics.registry import Metric, get_metrics
@@ -30,7 +27,10 @@ from p2p.sampling import SCHEDULERS
 from p2p.world.captions import unknown_words
 from sweeps.cells import Cell, CycleMode, ModelId, Sampler
 from sweeps.digest import model_digest
+from sweeps.pairs import Pair, choose_pair, load_pairs
 
+T = TypeVar("T")
+CYCLE_MODES = get_args(CycleMode)
 TRACKING = ("none", "offline", "online")
 WORLD_PATH = "pkg://p2p.world/weights"
 
@@ -59,6 +59,9 @@ class ModelConfig:
     device: str = "auto"
     blend_resolution: int | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.path))
+
     @property
     def is_world(self) -> bool:
         """Whether it draws the embedded picture world, which its metrics judge and whose words it knows."""
@@ -86,7 +89,7 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A checked cell with what is loaded to draw and to score it.
+    """A checked cell with what is loaded to draw and to score it; cells of a sweep share `model` and `metrics`.
 
     `left_out` are the metrics whose networks know the embedded world only, while the model draws something else.
     """
@@ -95,19 +98,6 @@ class PlannedCell:
     model: ModelConfig
     metrics: MetricsConfig
     left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A prompt pair of a category: what is edited into what, and the words that carry it."""
-
-    name: str
-    source: str
-    target: str
-    kind: str = "auto"
-    source_words: tuple[str, ...] | None = None
-    target_words: tuple[str, ...] | None = None
-    equalizer: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def sweep_settings(config: Mapping[str, Any], experiment: str | None) -> SweepSettings:
@@ -163,37 +153,100 @@ def build_cell(config: Mapping[str, Any]) -> PlannedCell:
     Raises:
         ValueError, FileNotFoundError: what is wrong, with what is allowed and the remedy.
     """
-    model = model_config(config["model"])
+    return CellBuilder()(config)
+
+
+class CellBuilder:
+    """`build_cell` for many configurations: what several of them have in common is checked once and is one object.
+
+    A section (`config["edit"]`, ...) is known again by being the same object, so sections must not change meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def __call__(self, config: Mapping[str, Any]) -> PlannedCell:
+        """The cell of one configuration.
+
+        Raises:
+            ValueError, FileNotFoundError: what is wrong, with what is allowed and the remedy.
+        """
+        model = self._once(_located, config["model"])
+        sampler = self._once(_sampler, config["sampler"], model)
+        task = self._once(_task, config["category"], config["pair"], model)
+        cycle_mode = config["cycle"]["mode"]
+        if cycle_mode not in CYCLE_MODES:
+            raise ValueError(f"cycle.mode must be one of {', '.join(CYCLE_MODES)}, got {cycle_mode!r}")
+        seed = _whole("seed", config["seed"], 0)
+        edit = self._once(_edit, self._once(Edit.from_mapping, config["edit"]), task)
+        metrics, left_out = self._once(_metrics, config["metrics"], model)
+        cell = Cell(
+            model.identity, sampler, seed, task.category, task.pair.name, task.source, task.target, edit, cycle_mode
+        )
+        return PlannedCell(cell, model.config, metrics, left_out)
+
+    def _once(self, make: Callable[..., T], *parts: Any) -> T:
+        """`make(*parts)`, remembered; the parts are kept, so that an id stays theirs."""
+        key = (make, *map(id, parts))
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = (make(*parts), parts)
+        made: T = found[0]
+        return made
+
+
+@dataclass(frozen=True)
+class _Located:
+    """A model's settings, its folder, and what of it decides pixels."""
+
+    config: ModelConfig
+    folder: Path
+    identity: ModelId
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A pair of a category with its prompts, tokenized."""
+
+    category: str
+    pair: Pair
+    source: Prompt
+    target: Prompt
+
+
+def _located(values: Mapping[str, Any]) -> _Located:
+    model = model_config(values)
     files = _locate(model.path, model.revision, model.config, model.lora)
-    folder = files.folder
-    sampler = _sampler(config["sampler"], native_size(folder))
-    category = config["category"]
-    pairs = load_pairs(category)
-    pair = choose_pair(str(category["name"]), pairs, config["pair"])
-    source, target = (_prompt(folder, text, model.is_world) for text in (pair.source, pair.target))
-    _prompt(folder, sampler.negative_prompt, model.is_world)
-    cycle_mode = config["cycle"]["mode"]
-    if cycle_mode not in get_args(CycleMode):
-        raise ValueError(f"cycle.mode must be one of {', '.join(get_args(CycleMode))}, got {cycle_mode!r}")
-    cell = Cell(
-        model=ModelId(model.name, _digest(files), model.dtype, model.blend_resolution),
-        sampler=sampler,
-        seed=_whole("seed", config["seed"], 0),
-        category=str(category["name"]),
-        pair=pair.name,
-        source=source,
-        target=target,
-        edit=_edit(config["edit"], pair).resolve(source, target),
-        cycle_mode=cycle_mode,
+    return _Located(model, files.folder, ModelId(model.name, _digest(files), model.dtype, model.blend_resolution))
+
+
+def _task(category: Mapping[str, Any], choice: int | str, model: _Located) -> _Task:
+    name = str(category["name"])
+    pair = choose_pair(name, load_pairs(category), choice)
+    source, target = (_prompt(model.folder, text, model.config.is_world) for text in (pair.source, pair.target))
+    return _Task(name, pair, source, target)
+
+
+def _edit(edit: Edit, task: _Task) -> Edit:
+    """The edit of a pair, with the pair's kind, blend words and scales where the settings leave them open."""
+    pair, blend = task.pair, edit.local_blend
+    if blend.source_words is None and blend.target_words is None:
+        blend = dataclasses.replace(blend, source_words=pair.source_words, target_words=pair.target_words)
+    filled = dataclasses.replace(
+        edit,
+        kind=pair.kind if edit.kind == "auto" else edit.kind,
+        local_blend=blend,
+        equalizer=edit.equalizer or pair.equalizer,
     )
-    metrics = MetricsConfig.from_mapping(config["metrics"])
-    left_out = (
-        ()
-        if model.is_world
-        else tuple(metric.name for metric in get_metrics(metrics.names) if _is_of_world(metrics, metric))
-    )
-    names = tuple(name for name in metrics.names if name not in left_out)
-    return PlannedCell(cell, model, dataclasses.replace(metrics, names=names), left_out)
+    return filled.resolve(task.source, task.target)
+
+
+def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig, tuple[str, ...]]:
+    """What is scored, and the names left out because their networks know the embedded world only."""
+    metrics = MetricsConfig.from_mapping(values)
+    own = () if model.config.is_world else tuple(m.name for m in get_metrics(metrics.names) if _is_of_world(metrics, m))
+    names = tuple(name for name in metrics.names if name not in own)
+    return dataclasses.replace(metrics, names=names), own
 
 
 def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:
@@ -202,90 +255,23 @@ def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:
     return network is not None and str(network.path).startswith(WORLD_PATH)
 
 
-def load_pairs(category: Mapping[str, Any]) -> list[Pair]:
-    """The prompt pairs of a category's configuration, or of the user's own file `category.file`.
-
-    Raises:
-        ValueError: the file or a pair is malformed.
-        FileNotFoundError: there is no such file.
-    """
-    rows, where = category["pairs"], f"conf/category/{category['name']}.yaml"
-    if category.get("file"):
-        where = str(category["file"])
-        rows = _read_pairs(Path(where).expanduser())
-    pairs = [_pair(row, f"{where}, pair {i}") for i, row in enumerate(rows)]
-    names = [pair.name for pair in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if not pairs or twice:
-        raise ValueError(f"{where}: " + (f"pair names must differ, twice: {', '.join(twice)}" if twice else "no pairs"))
-    return pairs
-
-
-def choose_pair(category: str, pairs: list[Pair], choice: int | str) -> Pair:
-    """A pair by index or name.
-
-    Raises:
-        ValueError: no such pair; the message lists the pairs.
-    """
-    for i, pair in enumerate(pairs):
-        if choice in (i, pair.name) and not isinstance(choice, bool):
-            return pair
-    close = difflib.get_close_matches(str(choice), [pair.name for pair in pairs], n=1)
-    raise ValueError(
-        f"pair={choice}: {category} has pairs 0 to {len(pairs) - 1}: {', '.join(pair.name for pair in pairs)}"
-        + (f"; did you mean {close[0]}?" if close else "")
-    )
-
-
-def _pair(row: Any, where: str) -> Pair:
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{where}: a pair has the keys name, source, target (and more), got {row!r}")
-    check_keys(where, row, Pair)
-    missing = [key for key in ("name", "source", "target") if not isinstance(row.get(key), str)]
-    if missing:
-        raise ValueError(f"{where}: {', '.join(missing)} must be given as text")
-    return Pair(**{**row, "equalizer": dict(row.get("equalizer") or {})})
-
-
-def _read_pairs(path: Path) -> list[Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"category.file={path}: there is no such file")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"category.file={path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("pairs"), list):
-        raise ValueError(f"category.file={path} must have a list `pairs`, as conf/category/faces.yaml has")
-    return list(content["pairs"])
-
-
-def _edit(values: Mapping[str, Any], pair: Pair) -> Edit:
-    """The edit's settings, with the pair's kind, blend words and scales where the settings leave them open."""
-    filled = dict(values)
-    if filled.get("kind", "auto") == "auto":
-        filled["kind"] = pair.kind
-    blend = dict(filled.get("local_blend") or {})
-    if blend.get("source_words") is None and blend.get("target_words") is None:
-        blend["source_words"], blend["target_words"] = pair.source_words, pair.target_words
-    filled["local_blend"] = blend
-    filled["equalizer"] = filled.get("equalizer") or pair.equalizer
-    return Edit.from_mapping(filled)
-
-
-def _sampler(values: Mapping[str, Any], native: int) -> Sampler:
+def _sampler(values: Mapping[str, Any], model: _Located) -> Sampler:
     check_keys("sampler", values, Sampler)
     if values["scheduler"] not in SCHEDULERS:
         raise ValueError(f"sampler.scheduler must be one of {', '.join(SCHEDULERS)}, got {values['scheduler']!r}")
     guidance = values["guidance_scale"]
     if isinstance(guidance, bool) or not isinstance(guidance, int | float) or guidance < 1:
         raise ValueError(f"sampler.guidance_scale must be at least 1 (1 is off), got {guidance!r}")
+    native = native_size(model.folder)
     height, width = (native if values[side] is None else _whole(f"sampler.{side}", values[side], 8) for side in _SIDES)
     if height % 8 or width % 8:
         raise ValueError(f"sampler.height and sampler.width must be multiples of 8, got {height} and {width}")
     steps = _whole("sampler.num_inference_steps", values["num_inference_steps"], 1)
     if steps > 1000:
         raise ValueError(f"sampler.num_inference_steps must be at most 1000, got {steps}")
-    return Sampler(values["scheduler"], steps, float(guidance), str(values["negative_prompt"] or ""), height, width)
+    negative = str(values["negative_prompt"] or "")
+    _prompt(model.folder, negative, model.config.is_world)
+    return Sampler(values["scheduler"], steps, float(guidance), negative, height, width)
 
 
 _SIDES = ("height", "width")

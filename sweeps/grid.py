@@ -1,133 +1,158 @@
-"""Grids: overrides in Hydra's grammar to the configurations of a sweep, one a cell."""
+"""From a grid to its cells."""
 
-import copy
+import difflib
 import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from omegaconf import OmegaConf
 
+from sweeps.axes import Dimension, Grid, Part
 from sweeps.config import PlannedCell, describe
 
-SWEPT = ("model", "category", "pair", "seed", "edit", "sampler", "cycle")
-"""What a cell depends on, and so what can be an axis."""
-
 Compose = Callable[[list[str]], Mapping[str, Any]]
-"""Overrides to a composed configuration as plain values; unknown keys raise."""
+"""Overrides to a composed configuration as plain values, interpolations (`${...}`) left; unknown keys raise."""
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A swept key: its values as overrides (`texts`) and, for a key that is no config group, as plain values."""
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One value of an axis: as an override, and as a plain value."""
 
     key: str
-    texts: tuple[str, ...]
+    text: str
+    value: Any
     is_group: bool
 
-    def values(self) -> list[Any]:
-        """The plain values, floats from exact decimals."""
-        parser = OverridesParser.create()
-        return [parser.parse_override(f"{self.key}={text}").value() for text in self.texts]
+    @property
+    def section(self) -> str:
+        """The first name of a key."""
+        return self.key.split(".")[0]
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Overrides split into what is fixed and what is swept."""
-
-    fixed: tuple[str, ...]
-    axes: tuple[Axis, ...]
-
-    def __len__(self) -> int:
-        total = 1
-        for axis in self.axes:
-            total *= len(axis.texts)
-        return total
-
-
-def parse_grid(arguments: Sequence[str], params: Mapping[str, Any] | None, is_group: Callable[[str], bool]) -> Grid:
-    """Split command-line overrides and an experiment's `params` into fixed overrides and axes.
-
-    A key on the command line replaces the experiment's axis of that name.
-
-    Raises:
-        hydra.errors.OverrideParseException: an override is not in Hydra's grammar.
-        ValueError: an axis cannot be enumerated, is given twice, or is none of a cell.
-    """
-    parser = OverridesParser.create()
-    given = parser.parse_overrides(list(arguments))
-    keys = [override.key_or_group for override in given]
-    own = parser.parse_overrides([f"{key}={value}" for key, value in (params or {}).items()])
-    overrides = [override for override in own if override.key_or_group not in keys] + given
-    axes = tuple(_axis(override, is_group) for override in overrides if override.is_sweep_override())
-    fixed_only = [axis.key for axis in axes if axis.key.split(".")[0] not in SWEPT]
-    if fixed_only:
-        raise ValueError(f"{', '.join(fixed_only)} cannot be swept; can be: {', '.join(SWEPT)}")
-    twice = sorted({axis.key for axis in axes if sum(axis.key == other.key for other in axes) > 1})
-    if twice:
-        raise ValueError(f"swept twice: {', '.join(twice)}; give every axis once")
-    fixed = tuple(str(override.input_line) for override in overrides if not override.is_sweep_override())
-    return Grid(fixed, axes)
-
-
-def configurations(grid: Grid, compose: Compose) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
-    """Each cell's axis values and composed configuration.
-
-    Hydra composes once per combination of config groups; the values of other axes are put in place directly.
-    """
-    groups = [axis for axis in grid.axes if axis.is_group]
-    plain = [axis for axis in grid.axes if not axis.is_group]
-    plain_values = [axis.values() for axis in plain]
-    for choice in itertools.product(*(axis.texts for axis in groups)):
-        chosen = [f"{axis.key}={text}" for axis, text in zip(groups, choice, strict=True)]
-        first = [f"{axis.key}={axis.texts[0]}" for axis in plain]
-        base = compose([*grid.fixed, *chosen, *first])
-        for values in itertools.product(*plain_values):
-            config = copy.deepcopy(dict(base))
-            for axis, value in zip(plain, values, strict=True):
-                _put(config, axis.key, value)
-            named = zip([axis.key for axis in groups + plain], [*choice, *values], strict=True)
-            yield dict(named), config
+Point = tuple[Setting, ...]
+"""One value of a dimension: a setting, or one for each of the zipped axes."""
 
 
 def build_cells(grid: Grid, compose: Compose, build: Callable[[Mapping[str, Any]], PlannedCell]) -> list[PlannedCell]:
     """Every cell of a grid, checked; cells that draw the same pixels once.
 
     Raises:
-        ValueError: a cell is wrong; the message names it.
+        ValueError: a key is unknown or a cell is wrong; the message names it.
         FileNotFoundError: a cell's model or file is not there.
     """
     cells: dict[str, PlannedCell] = {}
-    for axis_values, config in configurations(grid, compose):
+    for points, config in configurations(grid, compose):
         try:
             planned = build(config)
         except ValueError as error:
-            where = f" (cell {describe(axis_values)})" if axis_values else ""
+            where = f" (cell {describe(axis_values(points))})" if points else ""
             raise ValueError(f"{error}{where}") from error
         cells.setdefault(planned.cell.cell_id, planned)
     return list(cells.values())
 
 
-def _axis(override: Override, is_group: Callable[[str], bool]) -> Axis:
-    key = override.key_or_group
-    if not override.is_discrete_sweep():
-        raise ValueError(f"{key}: an interval has no points to sweep; give choices or a range")
-    value = override.value()
-    texts = _range_texts(value) if isinstance(value, RangeSweep) else override.sweep_string_iterator()
-    return Axis(key, tuple(dict.fromkeys(texts)), is_group(key))
+def configurations(grid: Grid, compose: Compose) -> Iterator[tuple[tuple[Point, ...], Mapping[str, Any]]]:
+    """Each cell's point and composed configuration.
+
+    Hydra composes once per combination of config groups; the values of other axes are put in place directly.
+    Configurations share equal sections (`config["edit"]`, ...) as one object: change none.
+    """
+    composer = _Composer(grid.fixed, compose)
+    for part in grid.parts:
+        yield from composer.configurations(part)
 
 
-def _range_texts(value: RangeSweep) -> list[str]:
-    """The points of `range(start, stop, step)` in exact decimals; Hydra's own drift at seven tenths."""
-    start, stop, step = (Decimal(str(x)) for x in (value.start or 0, value.stop, value.step))
-    return [str(start + i * step) for i in range(math.ceil((stop - start) / step))]
+def axis_values(points: tuple[Point, ...]) -> dict[str, Any]:
+    """The values of a cell's axes by key."""
+    return {setting.key: setting.value for setting in itertools.chain.from_iterable(points)}
 
 
-def _put(config: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for name in path:
-        config = config[name]
-    config[last] = value
+class _Composer:
+    """Puts configurations together from sections that they share."""
+
+    def __init__(self, fixed: tuple[str, ...], compose: Compose):
+        self._fixed, self._compose = fixed, compose
+        self._points: dict[Dimension, list[Point]] = {}
+        self._bases: dict[tuple[Point, ...], Mapping[str, Any]] = {}
+        self._sections: dict[tuple[Any, ...], Any] = {}
+        self._equal: dict[str, Any] = {}
+        self._interpolates = False
+
+    def configurations(self, part: Part) -> Iterator[tuple[tuple[Point, ...], Mapping[str, Any]]]:
+        """Those of one part of a grid."""
+        dimensions = [self._points_of(dimension) for dimension in part]
+        groups = [d for d, points in enumerate(dimensions) if any(s.is_group for s in points[0])]
+        plain: dict[str, list[int]] = {}
+        for d, points in enumerate(dimensions):
+            for section in dict.fromkeys(s.section for s in points[0] if not s.is_group):
+                plain.setdefault(section, []).append(d)
+        for point in itertools.product(*dimensions):
+            config = dict(self._base(tuple([point[d] for d in groups])))
+            for section, places in plain.items():
+                config[section] = self._section(config, section, tuple([point[d] for d in places]))
+            yield point, self._resolved(config) if self._interpolates else config
+
+    def _points_of(self, dimension: Dimension) -> list[Point]:
+        if dimension not in self._points:
+            columns = [
+                [Setting(a.key, *pair, a.is_group) for pair in zip(a.texts, a.values(), strict=True)] for a in dimension
+            ]
+            self._points[dimension] = list(zip(*columns, strict=True))
+            self._interpolates |= any("${" in text for axis in dimension for text in axis.texts)
+        return self._points[dimension]
+
+    def _base(self, points: tuple[Point, ...]) -> Mapping[str, Any]:
+        """The composed configuration of a choice of config groups."""
+        found = self._bases.get(points)
+        if found is None:
+            settings = itertools.chain.from_iterable(points)
+            chosen = [f"{setting.key}={setting.text}" for setting in settings if setting.is_group]
+            found = self._bases[points] = self._shared(self._compose([*self._fixed, *chosen]))
+            self._interpolates |= "${" in repr(found)
+        return found
+
+    def _section(self, config: Mapping[str, Any], name: str, points: tuple[Point, ...]) -> Any:
+        """A section with the values of its axes."""
+        base = config.get(name)
+        key = (name, id(base), points)
+        if key not in self._sections:
+            values: Any = config
+            for setting in itertools.chain.from_iterable(points):
+                if setting.section == name and not setting.is_group:
+                    values = _put(values, setting.key, setting.key.split("."), setting.value)
+            self._sections[key] = values[name]
+        return self._sections[key]
+
+    def _resolved(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        values: Any = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
+        return self._shared(values)
+
+    def _shared(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration whose sections are the first ones that were equal to them."""
+        return {name: self._equal.setdefault(repr(section), section) for name, section in config.items()}
+
+
+def _put(values: Any, key: str, path: list[str], value: Any) -> Any:
+    """A copy of nested mappings with another value at a path; what does not lie on the path is shared.
+
+    Raises:
+        ValueError: the path is not there.
+    """
+    if not path:
+        return value
+    if not isinstance(values, Mapping) or path[0] not in values:
+        raise _unknown(values, key, path)
+    return {**values, path[0]: _put(values[path[0]], key, path[1:], value)}
+
+
+def _unknown(values: Any, key: str, path: list[str]) -> ValueError:
+    above = key.removesuffix(".".join(path))
+    if not isinstance(values, Mapping):
+        name = above.removesuffix(".")
+        example = f"{name}={{{path[-1]}: ...}},..."
+        return ValueError(f"unknown key {key}: {name} is {json.dumps(values)}; sweep all of it, as {example}")
+    close = difflib.get_close_matches(path[0], list(values), n=1)
+    hint = f"did you mean {above}{close[0]}? " if close else ""
+    return ValueError(f"unknown key {key}; {hint}Known: {', '.join(f'{above}{name}' for name in values)}")

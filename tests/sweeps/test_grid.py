@@ -1,19 +1,21 @@
 import pytest
 
 from p2p.edits import Edit
+from sweeps.axes import parse_grid
 from sweeps.config import PlannedCell
-from sweeps.grid import build_cells, configurations, parse_grid
+from sweeps.grid import axis_values, build_cells, configurations
 
-GROUPS = {"category", "model"}
+GROUPS = {"category": ["faces", "food"]}
 
 
-def grid(*arguments, params=None):
-    return parse_grid(arguments, params, GROUPS.__contains__)
+def grid(*arguments, **sweeper):
+    return parse_grid(arguments, lambda key: GROUPS.get(key, []), **sweeper)
 
 
 def compose(overrides):
     """A stand-in for Hydra: a dictionary with the plain overrides put in."""
-    config = {"category": {"name": "faces"}, "edit": {"k": 0.3, "self_replace_steps": 0.2}, "seed": 0}
+    edit = {"k": 0.3, "self_replace_steps": 0.2, "equalizer": None}
+    config = {"category": {"name": "faces"}, "edit": edit, "seed": 0, "sampler": {"height": 64}}
     for override in overrides:
         key, value = override.split("=")
         if key == "category":
@@ -21,63 +23,104 @@ def compose(overrides):
     return config
 
 
+def configs(*arguments, **sweeper):
+    return [config for _, config in configurations(grid(*arguments, **sweeper), compose)]
+
+
+@pytest.fixture
+def build(make_cell):
+    """Cells of the axes that the tests sweep."""
+
+    def build(config):
+        edit = Edit(k=config["edit"]["k"], self_replace_steps=config["edit"]["self_replace_steps"])
+        return PlannedCell(make_cell(edit=edit, seed=config["seed"]), model=None, metrics=None)
+
+    return build
+
+
 def test_axes_multiply_and_keep_their_order():
     found = list(configurations(grid("category=faces,food", "edit.k=0.0,0.3", "seed=range(3)"), compose))
     assert len(found) == 12
     assert [config["category"]["name"] for _, config in found] == ["faces"] * 6 + ["food"] * 6
     assert [config["seed"] for _, config in found[:3]] == [0, 1, 2]
-    assert found[0][0] == {"category": "faces", "edit.k": 0.0, "seed": 0}
+    assert axis_values(found[0][0]) == {"category": "faces", "edit.k": 0.0, "seed": 0}
 
 
-def test_ranges_step_in_exact_decimals():
-    axis = grid("edit.self_replace_steps=range(0,1,0.1)").axes[0]
-    assert axis.values() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+def test_zipped_axes_take_their_values_in_step_across_sections_and_groups():
+    found = configs("edit.k=0.0,0.1", zips=[{"category": "food,faces", "seed": "5,6", "sampler.height": "8,16"}])
+    values = [(c["category"]["name"], c["seed"], c["sampler"]["height"], c["edit"]["k"]) for c in found]
+    assert values == [("food", 5, 8, 0.0), ("food", 5, 8, 0.1), ("faces", 6, 16, 0.0), ("faces", 6, 16, 0.1)]
 
 
-def test_values_may_be_null_lists_and_mappings():
-    axis = grid("edit.cross_replace_steps=0.8,[0.1,0.5],{default_:0.8,car:[0,0.4]},null").axes[0]
-    assert axis.values() == [0.8, [0.1, 0.5], {"default_": 0.8, "car": [0, 0.4]}, None]
+def test_each_part_of_a_union_leaves_the_axes_of_the_others_fixed():
+    found = configs(union=[{"edit.k": "0.0,0.1"}, {"edit.self_replace_steps": "0.5,0.8"}, {}])
+    edits = [(config["edit"]["k"], config["edit"]["self_replace_steps"]) for config in found]
+    assert edits == [(0.0, 0.2), (0.1, 0.2), (0.3, 0.5), (0.3, 0.8), (0.3, 0.2)]
 
 
-def test_the_command_line_replaces_an_experiment_s_axis():
-    found = grid("edit.k=0.1", params={"edit.k": "0.0,0.3", "seed": "0,1"})
-    assert [axis.key for axis in found.axes] == ["seed"]
-    assert found.fixed == ("edit.k=0.1",)
-    assert len(found) == 2
+def test_hydra_composes_once_a_choice_of_config_groups():
+    calls = []
+
+    def counted(overrides):
+        calls.append(overrides)
+        return compose(overrides)
+
+    found = grid("seed=range(5)", params={"category": "faces,food"}, union=[{"edit.k": "0,0.3"}, {"edit.k": "0.5"}])
+    assert len(list(configurations(found, counted))) == 30
+    assert calls == [["category=faces"], ["category=food"]]
 
 
-def test_an_axis_given_twice_is_refused():
-    with pytest.raises(ValueError, match="swept twice: seed"):
-        grid("seed=1,2", "seed=3,4")
-
-
-def test_what_is_no_part_of_a_cell_cannot_be_an_axis():
-    with pytest.raises(ValueError, match="sweep.batch_size cannot be swept"):
-        grid("sweep.batch_size=1,2")
-
-
-def test_an_interval_is_refused():
-    with pytest.raises(ValueError, match="no points"):
-        grid("edit.k=interval(0,1)")
-
-
-def test_cells_do_not_share_mutable_values():
-    (_, a), (_, b) = configurations(grid("edit.k=0.0,0.3"), compose)
+def test_configurations_share_equal_sections_and_differ_where_an_axis_does():
+    a, b, c, d = configs("category=faces,food", "edit.k=0.0,0.3")
     assert (a["edit"]["k"], b["edit"]["k"]) == (0.0, 0.3)
+    assert a["edit"] is c["edit"]
+    assert a["sampler"] is d["sampler"]
+    assert a["category"] is b["category"]
+    assert a["category"] != c["category"]
 
 
-def test_an_error_names_the_cell():
+def test_an_interpolated_setting_follows_the_axis_that_it_names():
+    def interpolating(overrides):
+        config = compose(overrides)
+        config["edit"]["self_replace_steps"] = "${edit.k}"
+        return config
+
+    found = [config["edit"] for _, config in configurations(grid("edit.k=0.1,0.4"), interpolating)]
+    assert [edit["self_replace_steps"] for edit in found] == [0.1, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("edit.kk=1,2", "unknown key edit.kk; did you mean edit.k\\? Known: edit.k, edit.self_replace_steps"),
+        ("seed.first=1,2", "unknown key seed.first: seed is 0"),
+        ("edit.equalizer.red=1,2", "edit.equalizer is null; sweep all of it, as edit.equalizer={red: ...}"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_what_is_known(argument, message):
+    with pytest.raises(ValueError, match=message):
+        build_cells(grid(argument), compose, None)
+
+
+def test_an_error_names_the_cell(make_cell):
     def build(config):
-        raise ValueError("edit.k must be in [0, 1), got 2")
+        if config["edit"]["k"] == 2:
+            raise ValueError("edit.k must be in [0, 1), got 2")
+        return PlannedCell(make_cell(), model=None, metrics=None)
 
     with pytest.raises(ValueError, match=r"got 2 \(cell category=food edit.k=2\)"):
         build_cells(grid("category=food,food", "edit.k=2,3"), compose, build)
+    with pytest.raises(ValueError, match=r"got 2 \(cell seed=2 edit.k=2\)"):
+        build_cells(grid(zips=[{"seed": "1,2", "edit.k": "3,2"}]), compose, build)
 
 
-def test_cells_that_draw_the_same_pixels_are_one(make_cell):
-    def build(config):
-        cell = make_cell(edit=Edit(self_replace_steps=config["edit"]["self_replace_steps"]))
-        return PlannedCell(cell, model=None, metrics=None)
-
-    cells = build_cells(grid("edit.k=0.0,0.3", "edit.self_replace_steps=0.2,0.8"), compose, build)
+def test_cells_that_draw_the_same_pixels_are_one(build):
+    cells = build_cells(grid("edit.k=null", "seed=0,1", zips=[{"edit.self_replace_steps": "0.2,0.2"}]), compose, build)
     assert len(cells) == 2
+
+
+def test_the_centre_of_a_union_is_one_cell_and_cells_keep_their_order(build):
+    union = [{"edit.k": "0.0,0.3"}, {"edit.self_replace_steps": "0.2,0.8"}, {}]
+    cells = build_cells(grid(union=union), compose, build)
+    edits = [(one.cell.edit.k, one.cell.edit.self_replace_steps[1]) for one in cells]
+    assert edits == [(0.0, 0.2), (0.3, 0.2), (0.3, 0.8)]
