@@ -2,15 +2,18 @@
 
 import io
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from sweeps.configurations import configurations, describe
 from sweeps.files import write_atomically
+from sweeps.pictures import load_image
 
 SIDE = 128
 """Pixels of a picture's longer side on a sheet."""
@@ -41,7 +44,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One prompt pair and seed: files of its source and of its edits by column; None where there is none."""
+    """One prompt pair and seed: pictures of its source and of its edits by column; None where there is none.
+
+    A picture is a file, or a member of an archive as the store records it.
+    """
 
     caption: str
     source: Path | None
@@ -51,17 +57,22 @@ class SheetRow:
 def write_contact_sheets(summary: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw `figures/<category>.png` below the sweep's folder for every category of its summary.
 
-    Rows are prompt pairs and seeds, columns configurations after the source picture.
+    Rows are prompt pairs and seeds, columns configurations after the source picture. Those whose pictures were not
+    kept are left out; if there is nothing to draw, one line says so.
     """
     written = []
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for category, cells in summary.groupby("category"):
+        if not any(_is_shown(rows) for _, rows in _groups(cells)):
+            continue
         name = re.sub(r"[^\w.-]+", "_", str(category))
         path = folder / "figures" / f"{name}.png"
         buffer = io.BytesIO()
         draw_sheet(plan_sheet(str(category), cells, folder)).save(buffer, format="PNG", optimize=True)
         write_atomically(path, buffer.getvalue())
         written.append(path)
+    if not written and len(summary):
+        print("contact sheets: nothing drawn, since no pictures were kept (images.keep)", file=sys.stderr)
     return written
 
 
@@ -69,15 +80,16 @@ def plan_sheet(category: str, cells: pd.DataFrame, folder: Path) -> Sheet:
     """What a category's sheet shows: at most `MOST_ROWS` by `MOST_COLUMNS` pictures, the named configurations first."""
     kinds = configurations(cells)
     columns = _spread(kinds)
-    groups = list(cells.groupby(["pair", "seed", "source_prompt", "target_prompt"], sort=False))
+    groups = _groups(cells)
+    shown = [rows for _, rows in groups if _is_shown(rows)][:MOST_ROWS]
     notes = []
     if len(columns) < len(kinds):
         notes.append(f"{len(columns)} of {len(kinds)} configurations")
-    if len(groups) > MOST_ROWS:
-        notes.append(f"{MOST_ROWS} of {len(groups)} prompt pairs and seeds")
-    if any(rows["source_image"].nunique() > 1 for _, rows in groups):
+    if len(shown) < len(groups):
+        notes.append(f"{len(shown)} of {len(groups)} prompt pairs and seeds")
+    if any(_names(rows["source_image"]) > 1 for rows in shown):
         notes.append("of several sources the first")
-    rows = tuple(_row(rows, columns, folder) for _, rows in groups[:MOST_ROWS])
+    rows = tuple(_row(rows, columns, folder) for rows in shown)
     heads = tuple(tuple(describe(row)) for _, row in kinds.loc[columns].iterrows())
     return Sheet(category, heads, rows, tuple(notes))
 
@@ -125,8 +137,7 @@ def _draw_picture(image: Image.Image, path: Path | None, at: tuple[int, int], si
     try:
         if path is None:
             raise FileNotFoundError
-        with Image.open(path) as picture:
-            image.paste(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), at)
+        image.paste(load_image(path).resize(size, Image.Resampling.LANCZOS), at)
     except OSError:
         corner = (at[0] + size[0] - 1, at[1] + size[1] - 1)
         ImageDraw.Draw(image).rectangle((at, corner), outline=_EMPTY)
@@ -139,6 +150,21 @@ def _row(cells: pd.DataFrame, columns: Sequence[str], folder: Path) -> SheetRow:
     caption = f"{first['source_prompt']} -> {first['target_prompt']}   ({first['pair']}, seed {first['seed']})"
     edits = tuple(_path(paths.get(config_id), folder) for config_id in columns)
     return SheetRow(caption, _path(sources.iloc[0] if len(sources) else None, folder), edits)
+
+
+def _groups(cells: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
+    """A category's cells by prompt pair and seed."""
+    return list(cells.groupby(["pair", "seed", "source_prompt", "target_prompt"], sort=False))
+
+
+def _is_shown(rows: pd.DataFrame) -> bool:
+    """Whether a pair and seed has pictures, or only failures, which are empty frames; not if none were kept."""
+    return bool(rows["target_image"].notna().any() or not (rows["status"] == "ok").any())
+
+
+def _names(paths: pd.Series) -> int:
+    """How many different pictures; a source is stored again, by the same name, in every archive with its edits."""
+    return int(paths.dropna().map(lambda path: Path(path).name).nunique())
 
 
 def _spread(kinds: pd.DataFrame) -> list[str]:
@@ -160,11 +186,11 @@ def _picture_size(sheet: Sheet) -> tuple[int, int]:
     """Width and height of the sheet's pictures: those of the first that is there, its longer side `SIDE`."""
     for path in (path for row in sheet.rows for path in (row.source, *row.edits) if path is not None):
         try:
-            with Image.open(path) as picture:
-                scale = SIDE / max(picture.size)
-                return round(picture.width * scale), round(picture.height * scale)
+            picture = load_image(path)
         except OSError:
             continue
+        scale = SIDE / max(picture.size)
+        return round(picture.width * scale), round(picture.height * scale)
     return SIDE, SIDE
 
 

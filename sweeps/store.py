@@ -3,22 +3,28 @@
 import io
 import json
 import os
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from PIL import Image
 from torch import Tensor
 
 from metrics.score import Score
 from sweeps.files import write_atomically
+from sweeps.pictures import ImageSettings, Key, load_picture, present, write_archive, write_loose
+
+IMAGES = ("source_image", "target_image", "cycle_image")
+"""The columns of recorded paths; null where a picture is not kept or there is none."""
+HASHES = ("source_hash", "target_hash", "cycle_hash")
+"""The columns of `pixel_hash`es; null in rows of older versions."""
 
 EDITS = pa.schema(
     [
@@ -34,10 +40,7 @@ EDITS = pa.schema(
             (name, pa.float64())
             for name in (["guidance_scale", "k", "cross_replace_steps", "self_replace_steps", "v_inject_steps"])
         ],
-        *[
-            (name, pa.string())
-            for name in ["edit", "cycle_mode", "status", "error", "source_image", "target_image", "cycle_image"]
-        ],
+        *[(name, pa.string()) for name in ["edit", "cycle_mode", "status", "error", *IMAGES, *HASHES]],
         ("unet_samples", pa.float64()),
         ("wall_s", pa.float64()),
         *[(name, pa.string()) for name in ["device", "dtype", "versions", "git_commit"]],
@@ -56,11 +59,21 @@ SCORES = pa.schema(
 )
 
 
+_READERS = 8
+_LOST = {"edits": "its cells are computed again", "scores": "its cells are scored again"}
+
+
 @dataclass(frozen=True)
 class Store:
-    """A sweep's folder. Parts are written beside their place, synced and renamed, and never rewritten."""
+    """A sweep's folder. Parts are written beside their place, synced and renamed, and never rewritten.
+
+    Attributes:
+        folder: the sweep's.
+        images: how pictures are stored; reading does not depend on it.
+    """
 
     folder: Path
+    images: ImageSettings = field(default_factory=ImageSettings)
 
     @property
     def summary_path(self) -> Path:
@@ -74,7 +87,7 @@ class Store:
             ValueError: they cannot; the message says why.
         """
         try:
-            for name in ("edits", "scores", "images/source", "images/target", "images/cycle", "tables", "figures"):
+            for name in ("edits", "scores", "images", "tables", "figures"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             probe = self.folder / f".probe-{os.getpid()}"
             write_atomically(probe, b"")
@@ -84,18 +97,30 @@ class Store:
                 f"results_dir: cannot write to {self.folder} ({error.strerror}); choose another with results_dir=..."
             ) from error
 
+    def save_pictures(self, part: str, pictures: Mapping[Key, Tensor]) -> dict[Key, str]:
+        """Store pictures, uint8 (3, height, width), by kind and name; their paths relative to the sweep's folder.
+
+        Several are encoded at once, and all are on disk when this returns. `part` names their archive where pictures
+        are packed. Which groups' pictures are kept is the caller's to ask, of `images.keeps`.
+
+        Raises:
+            OSError: the disk is full, or the folder not writable; no part of a picture or archive is left.
+        """
+        if self.images.pack:
+            return write_archive(self.folder, part, pictures, self.images)
+        return write_loose(self.folder, pictures, self.images)
+
     def save_picture(self, kind: str, name: str, picture: Tensor) -> str:
-        """Store a picture, uint8 (3, height, width), as PNG; its path relative to the sweep's folder."""
-        path = f"images/{kind}/{name}.png"
-        buffer = io.BytesIO()
-        Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(buffer, format="PNG")
-        write_atomically(self.folder / path, buffer.getvalue())
-        return path
+        """Store one picture, uint8 (3, height, width), in a file of its own; its path relative to the folder."""
+        return write_loose(self.folder, {(kind, name): picture}, self.images)[kind, name]
 
     def load_picture(self, path: str) -> Tensor:
-        """A stored picture, uint8 (3, height, width)."""
-        with Image.open(self.folder / path) as image:
-            return torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)
+        """The picture of a recorded path, uint8 (3, height, width), loose or packed.
+
+        Raises:
+            OSError: it is missing or cannot be read; the message names it.
+        """
+        return load_picture(self.folder / path)
 
     def append_edits(self, part: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append rows of cells."""
@@ -107,8 +132,8 @@ class Store:
             self._append("scores", part, pa.Table.from_pylist([score._asdict() for score in scores], schema=SCORES))
 
     def edits(self) -> pd.DataFrame:
-        """The newest row of every cell."""
-        rows = self._read("edits", EDITS).sort_values("created_at", kind="stable")
+        """The newest row of every cell, by `created_at`, then by the part's name."""
+        rows = self._read("edits", EDITS).sort_values("created_at", kind="stable", na_position="first")
         return rows.drop_duplicates("cell_id", keep="last").reset_index(drop=True)
 
     def scores(self) -> pd.DataFrame:
@@ -117,12 +142,13 @@ class Store:
         return rows.drop_duplicates(["cell_id", "metric"], keep="last").reset_index(drop=True)
 
     def done(self) -> set[str]:
-        """The cells that are stored with their pictures."""
+        """The cells that are stored, with those of their pictures that were kept."""
         rows = self.edits()
         ok = rows[rows["status"] == "ok"]
-        paths = ok[["source_image", "target_image", "cycle_image"]]
-        there = paths.map(lambda path: path is None or pd.isna(path) or (self.folder / path).is_file()).all(axis=1)
-        return set(ok.loc[there, "cell_id"])
+        recorded = [[path if isinstance(path, str) else None for path in ok[name]] for name in IMAGES]
+        there = {None, *present(self.folder, (path for paths in recorded for path in paths if path is not None))}
+        rows_of_paths = zip(ok["cell_id"], *recorded, strict=True)
+        return {cell_id for cell_id, *paths in rows_of_paths if there.issuperset(paths)}
 
     def write_summary(self) -> pd.DataFrame:
         """Join edits and scores into `summary.parquet`, one row a cell and one column a metric."""
@@ -141,11 +167,52 @@ class Store:
 
     def _append(self, table: str, part: str, rows: pa.Table) -> None:
         buffer = io.BytesIO()
-        pq.write_table(rows, buffer)
+        pq.write_table(rows, buffer, write_page_checksum=True)
         name = f"{time.time_ns():020d}-{part}-{os.getpid()}.parquet"
         write_atomically(self.folder / table / name, buffer.getvalue())
 
     def _read(self, table: str, schema: pa.Schema) -> pd.DataFrame:
+        """All rows in the order of the parts' names; unreadable parts are named and left out."""
         parts = sorted((self.folder / table).glob("[0-9]*.parquet"))
-        tables = [pq.read_table(part, schema=schema) for part in parts] or [schema.empty_table()]
-        return pa.concat_tables(tables).to_pandas()
+        tables = [rows for path, data in _contents(parts) if (rows := _parse(path, data, schema)) is not None]
+        return pa.concat_tables([schema.empty_table(), *tables], promote_options="default").to_pandas()
+
+
+def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes | OSError]]:
+    """Files with their bytes or why they cannot be read, in order; many are waited for at once."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        for at in range(0, len(paths), 32 * _READERS):
+            ahead = paths[at : at + 32 * _READERS]
+            yield from zip(ahead, pool.map(_bytes, ahead), strict=True)
+
+
+def _bytes(path: Path) -> bytes | OSError:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return error
+
+
+def _parse(path: Path, data: bytes | OSError, schema: pa.Schema) -> pa.Table | None:
+    """A part's rows, those columns of the schema that it has; None if any of it cannot be read."""
+    try:
+        if isinstance(data, OSError):
+            raise data
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as part:
+            there = set(part.schema_arrow.names)
+            own = pa.schema([column for column in schema if column.name in there])
+            if "cell_id" not in there:
+                raise pa.ArrowInvalid("no column cell_id")
+            rows = part.read(columns=own.names, use_threads=False).select(own.names)
+        rows = rows if rows.schema.equals(own) else rows.cast(own)
+        rows.validate(full=True)
+        return rows
+    except (OSError, pa.ArrowException) as error:
+        _report_unreadable(path, str(error).partition("\n")[0])
+        return None
+
+
+@cache
+def _report_unreadable(path: Path, reason: str) -> None:
+    """Say once a process that a part is left out."""
+    print(f"{path}: unreadable ({reason}); skipped, {_LOST[path.parent.name]}", file=sys.stderr)

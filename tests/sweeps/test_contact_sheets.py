@@ -2,10 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sweeps import contact_sheets
 from sweeps.contact_sheets import SIDE, Sheet, SheetRow, draw_sheet, plan_sheet, write_contact_sheets
+from sweeps.pictures import ImageSettings
+from sweeps.store import Store
 from tests.sweeps.frames import QUICKSTART, frame, row
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -98,3 +101,50 @@ def test_every_category_has_a_file_with_a_plain_name(folder):
         "figures/my_own_category.png",
     ]
     assert all(path.is_file() for path in paths)
+
+
+@pytest.mark.parametrize(
+    "settings", [ImageSettings(pack=True), ImageSettings("webp"), ImageSettings("webp", pack=True)]
+)
+def test_packed_and_webp_pictures_are_drawn(tmp_path, settings):
+    solid = {key: torch.zeros(3, 64, 64, dtype=torch.uint8) for key in (("source", "g"), ("target", "a"))}
+    solid["source", "g"][0], solid["target", "a"][2] = 255, 255
+    paths = Store(tmp_path, settings).save_pictures("part", solid)
+    summary = cells(source_image=paths["source", "g"], target_image=paths["target", "a"])
+    image = draw_sheet(plan_sheet("faces", summary, tmp_path))
+    assert area(image, BLUE) == 32
+    assert area(image, RED) == 4
+
+
+def test_a_source_stored_in_several_archives_is_one_source(folder):
+    summary = cells(1)
+    summary["source_image"] = [f"images/part{i % 2}-0123abcd.zip/source/g.png" for i in range(16)]
+    assert plan_sheet("faces", summary, folder).notes == ()
+    summary["source_image"] = [f"images/source/g{i % 2}.png" for i in range(16)]
+    assert plan_sheet("faces", summary, folder).notes == ("of several sources the first",)
+
+
+def test_pairs_whose_pictures_were_not_kept_are_left_out_and_counted(folder):
+    summary = cells(14)
+    kept = summary["pair"].isin(["pair_3", "pair_13"])
+    summary.loc[~kept, ["source_image", "target_image"]] = None
+    sheet = plan_sheet("faces", summary, folder)
+    assert [row.caption.rpartition("(")[2] for row in sheet.rows] == ["pair_3, seed 0)", "pair_13, seed 0)"]
+    assert sheet.notes == ("2 of 14 prompt pairs and seeds",)
+
+
+def test_without_kept_pictures_nothing_is_drawn_and_that_is_said(folder, capsys):
+    summary = cells(source_image=None, target_image=None)
+    assert write_contact_sheets(summary, folder) == []
+    assert list((folder / "figures").iterdir()) == []
+    assert capsys.readouterr().err == "contact sheets: nothing drawn, since no pictures were kept (images.keep)\n"
+    assert write_contact_sheets(summary.iloc[:0], folder) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_a_category_without_kept_pictures_has_no_sheet_beside_others(folder, capsys):
+    summary = cells()
+    summary.loc[::2, "category"] = "food"
+    summary.loc[::2, ["source_image", "target_image"]] = None
+    assert [path.name for path in write_contact_sheets(summary, folder)] == ["faces.png"]
+    assert capsys.readouterr().err == ""
