@@ -69,9 +69,10 @@ class P2PSweeper(Sweeper):
             ValueError, FileNotFoundError: before any work, if anything is wrong with the grid.
         """
         from sweeps.axes import parse_grid
-        from sweeps.config import CellBuilder, sweep_settings
+        from sweeps.config import CellBuilder
         from sweeps.grid import build_cells
         from sweeps.launch import run_sweep
+        from sweeps.settings import sweep_settings
 
         grid = parse_grid(arguments, self.loader.get_group_options, self.params, self.zips, self.union)
         fixed = OmegaConf.create(self._compose(list(grid.fixed)))

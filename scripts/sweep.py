@@ -15,8 +15,9 @@ from scripts.command_line import refusals, run
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
 def sweep(config: DictConfig) -> None:
     """Run a single cell; Hydra hands grids to hydra_plugins/p2p_sweeper.py."""
-    from sweeps.config import build_cell, sweep_settings
+    from sweeps.config import build_cell
     from sweeps.launch import run_sweep
+    from sweeps.settings import sweep_settings
 
     with refusals("p2p-sweep"):  # here too, before Hydra reports them in its own way
         values: Any = OmegaConf.to_container(config, resolve=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +30,6 @@ from sweeps.pairs import Pair, choose_pair, load_pairs
 
 T = TypeVar("T")
 CYCLE_MODES = get_args(CycleMode)
-TRACKING = ("none", "offline", "online")
 WORLD_PATH = "pkg://p2p.world/weights"
 
 
@@ -69,25 +67,6 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class SweepSettings:
-    """How a sweep runs: nothing here decides pixels.
-
-    Attributes:
-        name: the folder below `results_dir`.
-        folder: that folder.
-        batch_size: edited streams per UNet call.
-        tracking: `none`, `offline` or `online`.
-        config: the whole configuration, for the records.
-    """
-
-    name: str
-    folder: Path
-    batch_size: int
-    tracking: str
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class PlannedCell:
     """A checked cell with what is loaded to draw and to score it; cells of a sweep share `model` and `metrics`.
 
@@ -98,27 +77,6 @@ class PlannedCell:
     model: ModelConfig
     metrics: MetricsConfig
     left_out: tuple[str, ...] = ()
-
-
-def sweep_settings(config: Mapping[str, Any], experiment: str | None) -> SweepSettings:
-    """The run's settings from the whole configuration.
-
-    Raises:
-        ValueError: a setting is not what it may be.
-    """
-    name = config["sweep"]["name"] or experiment or "custom"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", str(name)):
-        raise ValueError(
-            f"sweep.name must be a plain folder name of letters, digits, '_', '-' and '.', got {name!r}; "
-            "results_dir says where the folder lies"
-        )
-    batch_size = config["sweep"]["batch_size"]
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"sweep.batch_size must be a number of pictures, at least 1, got {batch_size!r}")
-    if config["tracking"] not in TRACKING:
-        raise ValueError(f"tracking must be one of {', '.join(TRACKING)}, got {config['tracking']!r}")
-    folder = Path(str(config["results_dir"])).expanduser() / str(name)
-    return SweepSettings(str(name), folder, batch_size, config["tracking"], config)
 
 
 def model_config(values: Mapping[str, Any]) -> ModelConfig:

@@ -1,105 +1,189 @@
-"""A sweep from checked cells to results, in this process."""
+"""A sweep from checked cells to results: in this process, in several on this machine, or on SLURM."""
 
+import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from tqdm import tqdm
+from submitit.helpers import Checkpointable
 
-from metrics.loading import MetricsConfig, load_networks
+from sweeps import slurm
 from sweeps.cells import Cell
-from sweeps.config import ModelConfig, PlannedCell, SweepSettings, load_model
+from sweeps.claims import Claims
+from sweeps.config import PlannedCell
 from sweeps.contact_sheets import write_contact_sheets
-from sweeps.groups import Group, make_groups
-from sweeps.run import Runner
-from sweeps.score import Scorer, unscored
+from sweeps.forecast import forecast
+from sweeps.ledger import Ledger
+from sweeps.local import start_workers
+from sweeps.progress import Progress
+from sweeps.settings import LocalSettings, SweepSettings
+from sweeps.shards import Work, make_shards, make_works
+from sweeps.slurm import SlurmSettings
+from sweeps.status import record_job
 from sweeps.store import Store
 from sweeps.tables import terminal_table, write_tables
 from sweeps.tracking import track_sweep
+from sweeps.worker import Worker
+
+POLL_S = 2.0
 
 
 def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
-    """Compute what the store lacks of these cells, derive tables and figures, and print what came out.
+    """Compute what the store lacks of these cells and derive tables and figures, or only tell what that would take.
 
     Returns:
-        0 if every cell is there, 1 if some failed.
+        0 if every cell is there, was planned or submitted; 1 if some failed.
 
     Raises:
         ValueError, FileNotFoundError: nothing could be started.
     """
-    store = Store(settings.folder)
+    works = make_works(planned, settings.part_size)
+    if settings.plan is not None:
+        found = forecast(works, settings, _number_of_shards(works, settings))
+        print(found.as_json() if settings.plan == "json" else f"{settings.name}\n{found}")
+        return 0
+    store = Store(settings.folder, settings.images)
     store.prepare()
     store.write_config(settings.config)
-    done = store.done()
-    stored = sum(one.cell.cell_id in done for one in planned)
-    print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(planned) - stored} to draw")
+    store.write_plan([(cell.cell_id, work.name, cost) for work in works for cell, cost in _costs(work)])
+    ledger = Ledger(store)
+    todo = [work for work in works if any(ledger.outstanding(work.cells, work.metrics))]
+    stored = sum(ledger.is_drawn(one.cell) for one in planned)
+    print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(planned) - stored} to draw", flush=True)
     left_out = dict.fromkeys(name for one in planned for name in one.left_out)
     if left_out:
         print(f"not scored, since their networks know only model=world: {', '.join(left_out)}; see metrics=real")
-    for model, metrics, cells in _by_model(planned):
-        to_score = unscored(store, metrics, [cell for cell in cells if cell.cell_id in done])
-        groups = make_groups([cell for cell in cells if cell.cell_id not in done])
-        if groups or to_score:
-            scorer = Scorer(store, metrics, load_networks(metrics, model.device))
-            for group_cells in to_score:
-                scorer.score_stored(group_cells)
-            if groups:
-                _draw(groups, model, scorer, settings, store)
-    return finish(store, settings, planned)
+    finish = Finish(tuple(works), settings)
+    if todo and isinstance(settings.launcher, SlurmSettings):
+        ids = _submit(todo, settings, settings.launcher, finish)
+        if not settings.wait:
+            print(f"SLURM jobs {', '.join(ids)}; p2p-status {settings.folder} tells how they stand")
+            return 0
+        _await(todo, store, settings, lambda: bool(slurm.states(ids)))
+    elif todo and isinstance(settings.launcher, LocalSettings):
+        processes = _start(todo, settings, settings.launcher)
+        if settings.wait is False:
+            print(f"{len(processes)} workers started; p2p-status {settings.folder} tells how they stand")
+            return 0
+        _attend(processes, todo, store, settings)
+    elif todo:
+        Worker(tuple(todo), settings, "process")()
+    return finish()
 
 
-def finish(store: Store, settings: SweepSettings, planned: Sequence[PlannedCell]) -> int:
-    """Derive summary, tables, figures and the W&B mirror from the store; print the table and the places.
+@dataclass(frozen=True)
+class Finish(Checkpointable):
+    """Derives summary, tables, figures and the W&B mirror from the store; prints the table and the places.
 
-    Returns:
-        0 if every cell is drawn and scored, else 1.
+    Attributes:
+        works: of the whole grid.
+        settings: the sweep's.
     """
-    summary = store.write_summary()
-    write_tables(summary, settings.folder / "tables")
-    write_contact_sheets(summary, settings.folder)
-    track_sweep(settings.folder, settings.config, summary, mode=settings.tracking)
-    cells = [one.cell for one in planned]
-    wanted = summary[summary["cell_id"].isin([cell.cell_id for cell in cells])]
-    print(f"\n{terminal_table(wanted)}\n")
-    for what, name in (("tables", "tables/summary.{md,tex,csv}"), ("figures", "figures"), ("data", "summary.parquet")):
-        print(f"{what:>8}  {settings.folder / name}")
-    bad = wanted[wanted["status"] != "ok"]
-    if len(bad):
-        first = str(bad["error"].iloc[0]).strip().splitlines()[-1]
-        print(f"{len(bad)} of {len(wanted)} cells failed; the first: {first}", file=sys.stderr)
-    failed = set(bad["cell_id"])
-    drawn = [one for one in planned if one.cell.cell_id not in failed]
-    lacking = sum(len(group) for _, metrics, own in _by_model(drawn) for group in unscored(store, metrics, own))
-    if lacking:
-        print(f"{lacking} cells lack scores; the same command scores them", file=sys.stderr)
-    return 1 if len(bad) or lacking else 0
+
+    works: tuple[Work, ...]
+    settings: SweepSettings
+
+    def __call__(self) -> int:
+        """0 if every cell is drawn and scored, else 1."""
+        settings = self.settings
+        store = Store(settings.folder, settings.images)
+        Claims(settings.folder / "claims").sweep_dead()
+        summary = store.write_summary()
+        write_tables(summary, settings.folder / "tables")
+        write_contact_sheets(summary, settings.folder)
+        track_sweep(settings.folder, settings.config, summary, settings.tracking, store.load_picture)
+        wanted = summary[summary["cell_id"].isin({cell.cell_id for work in self.works for cell in work.cells})]
+        print(f"\n{terminal_table(wanted)}\n")
+        places = {"tables": "tables/summary.{md,tex,csv}", "figures": "figures", "data": "summary.parquet"}
+        for what, name in places.items():
+            print(f"{what:>8}  {settings.folder / name}")
+        bad = wanted[wanted["status"] != "ok"]
+        if len(bad):
+            first = str(bad["error"].iloc[0]).strip().splitlines()[-1]
+            print(f"{len(bad)} of {len(wanted)} cells failed; the first: {first}", file=sys.stderr)
+        failed, ledger = set(bad["cell_id"]), Ledger(store)
+        left = [ledger.outstanding(work.cells, work.metrics) for work in self.works]
+        missing = sum(cell.cell_id not in failed for one in left for cell in one.to_draw)
+        lacking = sum(len(one.to_score) for one in left)
+        for number, what in ((missing, "are not drawn"), (lacking, "lack scores")):
+            if number:
+                print(f"{number} cells {what}; the same command goes on with them", file=sys.stderr)
+        return 1 if len(bad) or missing or lacking else 0
 
 
-def _draw(groups: Sequence[Group], model: ModelConfig, scorer: Scorer, settings: SweepSettings, store: Store) -> None:
-    models = load_model(model)
-    total = sum(group.unet_samples for group in groups)
-    with tqdm(total=total, unit=" UNet samples", desc=settings.name, unit_scale=True, mininterval=0.5) as bar:
-        runner = Runner(models, scorer, store, settings.name, settings.batch_size, lambda samples: _tick(bar, samples))
-        drawn = 0
-        for group in groups:
-            bar.set_postfix_str(f"{drawn} cells")
-            runner.run(group)
-            drawn += len(group.cells)
-        bar.set_postfix_str(f"{drawn} cells")
+def _number_of_shards(works: Sequence[Work], settings: SweepSettings) -> int:
+    """As many as workers on this machine; on SLURM those asked for, else as many as may run side by side."""
+    if isinstance(settings.launcher, SlurmSettings):
+        return settings.launcher.tasks or settings.launcher.array_parallelism
+    return settings.launcher.number if isinstance(settings.launcher, LocalSettings) else 1
 
 
-def _tick(bar: "tqdm[Any]", samples: int) -> None:
-    bar.update(samples)
+def _costs(work: Work) -> list[tuple[Cell, float]]:
+    cost = work.group.unet_samples / len(work.cells)
+    return [(cell, cost) for cell in work.cells]
 
 
-def _by_model(planned: Sequence[PlannedCell]) -> list[tuple[ModelConfig, MetricsConfig, list[Cell]]]:
-    """Cells gathered by what has to be loaded for them."""
-    parts: list[tuple[ModelConfig, MetricsConfig, list[Cell]]] = []
-    for one in planned:
-        for model, metrics, cells in parts:
-            if (model, metrics) == (one.model, one.metrics):
-                cells.append(one.cell)
-                break
-        else:
-            parts.append((one.model, one.metrics, [one.cell]))
-    return parts
+def _submit(todo: Sequence[Work], settings: SweepSettings, launcher: SlurmSettings, finish: Finish) -> list[str]:
+    shards = make_shards(todo, _number_of_shards(todo, settings))
+    workers = [Worker(_bare(shard.works), settings, f"slurm-{i:05d}") for i, shard in enumerate(shards)]
+    finish = replace(finish, works=_bare(finish.works))
+    ids = slurm.submit(workers, finish, settings.folder, settings.name, launcher)
+    record_job(settings.folder, {"kind": "slurm", "ids": ids}, f"slurm-{ids[0]}")
+    return ids
+
+
+def _start(todo: Sequence[Work], settings: SweepSettings, launcher: LocalSettings) -> list["subprocess.Popen[bytes]"]:
+    """Workers that begin with their own shard and then help with the others'."""
+    shards = make_shards(todo, launcher.number)
+    workers = []
+    for i in range(len(shards)):
+        works = [work for shard in (*shards[i:], *shards[:i]) for work in shard.works]
+        workers.append(Worker(_bare(works), settings, f"local-{i}"))
+    return start_workers(workers, settings.folder)
+
+
+def _bare(works: Sequence[Work]) -> tuple[Work, ...]:
+    """Works without their plans, which are quicker made than sent."""
+    return tuple(replace(work) for work in works)
+
+
+def _attend(
+    processes: Sequence["subprocess.Popen[bytes]"], todo: Sequence[Work], store: Store, settings: SweepSettings
+) -> None:
+    """Stay with workers of this machine until they end; Ctrl-C ends them.
+
+    Raises:
+        ValueError: none of them could work.
+    """
+    try:
+        _await(todo, store, settings, lambda: any(process.poll() is None for process in processes))
+    except KeyboardInterrupt:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+        raise
+    failed = [process for process in processes if process.wait() != 0]
+    if failed:
+        print(f"{len(failed)} of {len(processes)} workers ended early; see {settings.folder / 'logs'}", file=sys.stderr)
+    if len(failed) == len(processes):
+        log = (settings.folder / "logs" / "local-0.log").read_text().strip().splitlines()
+        raise ValueError(f"no worker could go on; the first says: {log[-1] if log else '(nothing)'}")
+
+
+def _await(todo: Sequence[Work], store: Store, settings: SweepSettings, is_going_on: Callable[[], bool]) -> None:
+    """Show progress as the store tells it while others work."""
+    ledger = Ledger(store, since=datetime.now(UTC))
+    cells = [cell for work in todo for cell in work.cells if not ledger.is_drawn(cell)]
+    cost = sum(work.group.unet_samples for work in todo)
+    with Progress(settings.name, len(cells), cost) as progress:
+        going_on = True
+        while going_on:
+            going_on = is_going_on()
+            time.sleep(POLL_S if going_on else 0)
+            ledger.refresh()
+            drawn = sum(ledger.is_drawn(cell) for cell in cells)
+            progress.sampled(round(cost * drawn / max(len(cells), 1)) - progress.taken)
+            progress.finished(drawn - progress.drawn, 0)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +26,7 @@ from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_
 from p2p.streams import CompiledStream, Stream
 from sweeps.cells import Cell, Sampler
 from sweeps.groups import Group, plan_group
+from sweeps.pictures import pixel_hash
 from sweeps.score import Scorer, edit_pictures
 from sweeps.store import Store
 
@@ -54,15 +56,16 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Runner:
-    """A worker: models and networks loaded once, a store, and how to run.
+    """Draws, stores and scores groups with models and networks loaded once.
 
     Attributes:
         models: the diffusion model.
         scorer: what scores the pictures.
         store: where results go.
         sweep: its name.
-        batch_size: edited streams per UNet call.
+        batch_size: edited latents per UNet call.
         progress: told the number of UNet samples after each step.
+        writer: stores pictures while the next group is drawn.
     """
 
     models: Models
@@ -71,31 +74,66 @@ class Runner:
     sweep: str
     batch_size: int
     progress: Progress
+    writer: Executor
 
-    def run(self, group: Group) -> None:
-        """Draw, store and score a group; if that fails, each of its cells alone, and a failure becomes a row."""
+    def run(self, group: Group) -> "Future[int]":
+        """Draw and score a group; how many of its cells failed, known as soon as the group is stored.
+
+        What fails as a whole is drawn cell by cell, and a failure becomes a row.
+        """
         try:
-            drawn = draw_group(self.models, group, self.batch_size, self.progress)
+            drawn = self._draw(group)
         except Exception as error:
-            if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            if len(group.cells) > 1:
-                for cell in group.cells:
-                    self.run(plan_group([cell]))
-                return
-            message = "".join(traceback.format_exception(error))
-            self.store.append_edits(group.cells[0].cell_id, [self._row(group.cells[0], "failed", message)])
-            return
-        stored = self._store(group, drawn)
-        try:
-            self.scorer.score(stored)
-        except Exception:  # the pictures are stored: the next run of the command scores them
-            print(traceback.format_exc(), file=sys.stderr)
+            if len(group.cells) == 1:
+                row = self._row(group.cells[0], "failed", "".join(traceback.format_exception(error)))
+                return self.writer.submit(self._store_rows, [row])
+            alone = [self.run(plan_group([cell])) for cell in group.cells]
+            return self.writer.submit(lambda: sum(one.result() for one in alone))
+        rows, edits = self._rows(group, drawn)
+        group_id = group.cells[0].group_id
+        if self.store.images.keeps(group_id):
+            stored = self.writer.submit(self._store, group_id, rows, edits)
+            self.score(edits)
+            return stored
+        if self.score(edits):
+            return self.writer.submit(self._store_rows, rows)
+        return self.writer.submit(self._store, group_id, rows, edits)
 
-    def _store(self, group: Group, drawn: Drawn) -> list[EditPictures]:
-        """Store a group's pictures, then its rows; the pictures of the cells that worked."""
-        stored, rows = [], []
-        source_image = self._save("source", group.cells[0].group_id, drawn.source)
+    def score(self, edits: Sequence[EditPictures]) -> bool:
+        """Score the edits of one group; False if that fails: the next run of the command scores what is stored."""
+        try:
+            self.scorer.score(edits)
+        except Exception:
+            print(traceback.format_exc(), file=sys.stderr)
+            return False
+        return True
+
+    def score_stored(self, cells: Sequence[Cell]) -> None:
+        """Score the stored pictures of one group's cells; a picture that cannot be read leaves them unscored."""
+        try:
+            edits = self.scorer.load(cells)
+        except OSError as error:
+            print(f"not scored: {error}", file=sys.stderr)
+            return
+        self.score(edits)
+
+    def _draw(self, group: Group) -> Drawn:
+        """Draw a group; out of memory, again with half the batch, down to one latent a call."""
+        batch_size = self.batch_size
+        while True:
+            try:
+                return draw_group(self.models, group, batch_size, self.progress)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or batch_size == 1:
+                    raise
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            batch_size = batch_size // 2 if batch_size >= 8 else 1
+            print(f"out of memory: a group is drawn again, {batch_size} latents a call", file=sys.stderr)
+
+    def _rows(self, group: Group, drawn: Drawn) -> tuple[list[dict[str, Any]], list[EditPictures]]:
+        """A row for each cell, and the pictures of those that worked."""
+        rows, edits = [], []
         samples = group.samples_by_cell()
         for i, cell in enumerate(group.cells):
             cost = {"unet_samples": samples[i], "wall_s": drawn.wall_s * samples[i] / sum(samples)}
@@ -105,18 +143,34 @@ class Runner:
             elif target is None or (cycle is None and group.places[i].cycle is not None):
                 rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}"), **cost})
             else:
-                images = {
-                    "source_image": source_image,
-                    "target_image": self._save("target", cell.cell_id, target),
-                    "cycle_image": self._save("cycle", cell.cell_id, cycle),
+                edits.append(edit_pictures(cell, drawn.source, target, cycle))
+                hashes = {
+                    "source_hash": pixel_hash(drawn.source),
+                    "target_hash": pixel_hash(target),
+                    "cycle_hash": None if cycle is None else pixel_hash(cycle),
                 }
-                rows.append({**self._row(cell, "ok", None), **images, **cost})
-                stored.append(edit_pictures(cell, drawn.source, target, cycle))
-        self.store.append_edits(group.cells[0].group_id, rows)
-        return stored
+                rows.append({**self._row(cell, "ok", None), **hashes, **cost})
+        return rows, edits
 
-    def _save(self, kind: str, name: str, picture: Tensor | None) -> str | None:
-        return None if picture is None else self.store.save_picture(kind, name, picture)
+    def _store(self, group_id: str, rows: list[dict[str, Any]], edits: Sequence[EditPictures]) -> int:
+        """Store pictures, then rows that name them."""
+        pictures: dict[tuple[str, str], Tensor] = {}
+        for edit in edits:
+            pictures["source", group_id] = edit.source
+            pictures["target", edit.cell_id] = edit.target
+            if edit.cycle is not None:
+                pictures["cycle", edit.cell_id] = edit.cycle
+        paths = self.store.save_pictures(group_id, pictures) if pictures else {}
+        for row in rows:
+            if row["status"] == "ok":
+                row["source_image"] = paths["source", group_id]
+                row["target_image"] = paths["target", row["cell_id"]]
+                row["cycle_image"] = paths.get(("cycle", row["cell_id"]))
+        return self._store_rows(rows)
+
+    def _store_rows(self, rows: list[dict[str, Any]]) -> int:
+        self.store.append_edits(rows[0]["cell_id"], rows)
+        return sum(row["status"] != "ok" for row in rows)
 
     def _row(self, cell: Cell, status: str, error: str | None) -> dict[str, Any]:
         device = self.models.device
@@ -149,7 +203,8 @@ def draw_group(
     word_maps = [
         _word_maps(drawn.streams[i], drawn.word_maps[i]) for i in (0, *(place.target for place in group.places))
     ]
-    pictures = _finite_pictures(models, drawn.latents)
+    shown = [i for i, stream in enumerate(group.streams) if i == 0 or stream.parent is not None]
+    pictures = dict(zip(shown, _finite_pictures(models, drawn.latents[shown]), strict=True))
     unet_samples = drawn.unet_samples
     targets = [pictures[place.target] for place in group.places]
     cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
@@ -234,10 +289,15 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         "cross_replace_steps": _window_end(edit.cross_replace_steps),
         "self_replace_steps": _window_end(edit.self_replace_steps),
         "v_inject_steps": _window_end(edit.v_inject_steps),
-        "edit": json.dumps(edit.canonical(), sort_keys=True),
+        "edit": edit.canonical_json,
         "cycle_mode": cell.cycle_mode,
         "dtype": cell.model.dtype,
     }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the device or on the machine."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 @cache

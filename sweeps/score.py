@@ -1,11 +1,12 @@
 """Scoring of pictures that are stored, fresh from drawing or from an earlier run."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
+import pandas as pd
 from torch import Tensor
 
 from metrics.loading import MetricsConfig, Networks
-from metrics.registry import get_metrics
 from metrics.score import EditPictures, score_edits
 from sweeps.cells import Cell
 from sweeps.store import Store
@@ -22,7 +23,10 @@ class Scorer:
 
     def __init__(self, store: Store, config: MetricsConfig, networks: Networks):
         self.store, self.config, self.networks = store, config, networks
-        self._paths = store.edits().set_index("cell_id")
+
+    @cached_property
+    def _paths(self) -> pd.DataFrame:
+        return self.store.edits().set_index("cell_id")
 
     def score(self, edits: Sequence[EditPictures]) -> None:
         """Score the edits of one group."""
@@ -30,8 +34,12 @@ class Scorer:
             scores = score_edits(edits, self.config.names, self.networks)
             self.store.append_scores(edits[0].cell_id, scores)
 
-    def score_stored(self, cells: Sequence[Cell]) -> None:
-        """Score the pictures of one group's cells that were stored when this scorer was made."""
+    def load(self, cells: Sequence[Cell]) -> list[EditPictures]:
+        """The pictures of one group's cells that were stored when first asked; those whose pictures are not kept miss.
+
+        Raises:
+            OSError: a picture cannot be read.
+        """
 
         def picture(cell: Cell, kind: str) -> Tensor | None:
             path = self._paths.loc[cell.cell_id, f"{kind}_image"]
@@ -39,27 +47,11 @@ class Scorer:
 
         source = picture(cells[0], "source")
         found = [(cell, picture(cell, "target"), picture(cell, "cycle")) for cell in cells]
-        self.score(
-            [
-                edit_pictures(cell, source, target, cycle)
-                for cell, target, cycle in found
-                if source is not None and target is not None
-            ]
-        )
-
-
-def unscored(store: Store, config: MetricsConfig, cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Those of the stored cells that lack a score of the metrics' current versions, by group."""
-    wanted = {(metric.name, metric.version) for metric in get_metrics(config.names)}
-    scores = store.scores()
-    stored: dict[str, set[tuple[str, int]]] = {}
-    for cell_id, metric, version in zip(scores["cell_id"], scores["metric"], scores["metric_version"], strict=True):
-        stored.setdefault(cell_id, set()).add((metric, int(version)))
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        if not wanted <= stored.get(cell.cell_id, set()):
-            groups.setdefault(cell.group_id, []).append(cell)
-    return list(groups.values())
+        return [
+            edit_pictures(cell, source, target, cycle)
+            for cell, target, cycle in found
+            if source is not None and target is not None
+        ]
 
 
 def edit_pictures(cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | None) -> EditPictures:

@@ -59,6 +59,8 @@ SCORES = pa.schema(
 )
 
 
+_SCHEMAS = {"edits": EDITS, "scores": SCORES}
+_PLAN = "plan.parquet"
 _READERS = 8
 _LOST = {"edits": "its cells are computed again", "scores": "its cells are scored again"}
 
@@ -131,14 +133,32 @@ class Store:
         if scores:
             self._append("scores", part, pa.Table.from_pylist([score._asdict() for score in scores], schema=SCORES))
 
+    def parts(self, table: str) -> set[str]:
+        """The names of all parts of `edits` or `scores`."""
+        return {path.name for path in (self.folder / table).glob("[0-9]*.parquet")}
+
+    def read(self, table: str, columns: Sequence[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
+        """Rows of `edits` or `scores` in the order of the parts' names; unreadable parts are named and left out.
+
+        Args:
+            table: which.
+            columns: those asked for; None: all.
+            parts: names; None: all.
+        """
+        schema = _SCHEMAS[table]
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        paths = [self.folder / table / name for name in sorted(self.parts(table) if parts is None else parts)]
+        tables = [rows for path, data in _contents(paths) if (rows := _parse(path, data, wanted)) is not None]
+        return pa.concat_tables([wanted.empty_table(), *tables], promote_options="default")
+
     def edits(self) -> pd.DataFrame:
         """The newest row of every cell, by `created_at`, then by the part's name."""
-        rows = self._read("edits", EDITS).sort_values("created_at", kind="stable", na_position="first")
+        rows = self.read("edits").to_pandas().sort_values("created_at", kind="stable", na_position="first")
         return rows.drop_duplicates("cell_id", keep="last").reset_index(drop=True)
 
     def scores(self) -> pd.DataFrame:
         """The newest score of every cell and metric."""
-        rows = self._read("scores", SCORES).sort_values("metric_version", kind="stable")
+        rows = self.read("scores").to_pandas().sort_values("metric_version", kind="stable")
         return rows.drop_duplicates(["cell_id", "metric"], keep="last").reset_index(drop=True)
 
     def done(self) -> set[str]:
@@ -161,6 +181,26 @@ class Store:
         write_atomically(self.summary_path, buffer.getvalue())
         return summary
 
+    def write_plan(self, rows: Iterable[tuple[str, str, float]]) -> None:
+        """Keep what the last command planned: of each cell its id, the work it is drawn with, and its UNet samples."""
+        plan = pd.DataFrame(rows, columns=["cell_id", "work", "unet_samples"])
+        buffer = io.BytesIO()
+        plan.to_parquet(buffer, index=False)
+        write_atomically(self.folder / _PLAN, buffer.getvalue())
+
+    def plan(self) -> pd.DataFrame:
+        """What `write_plan` kept.
+
+        Raises:
+            ValueError: the folder is not a sweep's.
+        """
+        try:
+            return pd.read_parquet(self.folder / _PLAN)
+        except OSError as error:
+            raise ValueError(
+                f"{self.folder} is not the folder of a sweep (no {_PLAN}); it is results/<sweep>"
+            ) from error
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Keep the last command's configuration as `config.json`."""
         write_atomically(self.folder / "config.json", json.dumps(config, indent=1, default=str).encode())
@@ -170,12 +210,6 @@ class Store:
         pq.write_table(rows, buffer, write_page_checksum=True)
         name = f"{time.time_ns():020d}-{part}-{os.getpid()}.parquet"
         write_atomically(self.folder / table / name, buffer.getvalue())
-
-    def _read(self, table: str, schema: pa.Schema) -> pd.DataFrame:
-        """All rows in the order of the parts' names; unreadable parts are named and left out."""
-        parts = sorted((self.folder / table).glob("[0-9]*.parquet"))
-        tables = [rows for path, data in _contents(parts) if (rows := _parse(path, data, schema)) is not None]
-        return pa.concat_tables([schema.empty_table(), *tables], promote_options="default").to_pandas()
 
 
 def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes | OSError]]:

@@ -1,0 +1,84 @@
+"""Progress of a sweep: one line in a terminal, plain lines now and then in a log."""
+
+import sys
+import time
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+LOG_EVERY_S = 30.0
+
+
+class Progress:
+    """Cells and UNet samples done, rate and time left; a context manager.
+
+    Args:
+        name: the sweep's.
+        cells: to draw.
+        unet_samples: to take.
+        stream: where to write; a terminal gets one line that is redrawn, anything else a line each half minute.
+    """
+
+    def __init__(self, name: str, cells: int, unet_samples: int, stream: TextIO | None = None):
+        self.name, self.cells, self.unet_samples = name, cells, unet_samples
+        self.stream = stream or sys.stderr
+        self.drawn = self.failed = self.taken = 0
+        self._start = self._logged = time.monotonic()
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> "Progress":
+        if self.stream.isatty():
+            form = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+            self._bar = tqdm(total=self.unet_samples, desc=self.name, bar_format=form, file=self.stream)
+            self._bar.set_postfix_str(self._text(), refresh=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif self.taken or self.drawn:
+            self._log()
+
+    def sampled(self, unet_samples: int) -> None:
+        """Count latents that went through the UNet."""
+        self.taken += unet_samples
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._text(), refresh=False)
+            self._bar.update(unet_samples)
+        elif time.monotonic() - self._logged >= LOG_EVERY_S:
+            self._log()
+
+    def finished(self, cells: int, failed: int) -> None:
+        """Count cells that are stored."""
+        self.drawn += cells
+        self.failed += failed
+
+    def note(self, text: str) -> None:
+        """Write a line of its own."""
+        if self._bar is not None:
+            self._bar.write(text, file=self.stream)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def _text(self) -> str:
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        failed = f" ({self.failed} failed)" if self.failed else ""
+        rate = f"{self.taken / seconds:.0f} samples/s"
+        return f"{self.drawn}/{self.cells} cells{failed}, {self.taken}/{self.unet_samples} UNet samples, {rate}"
+
+    def _log(self) -> None:
+        self._logged = time.monotonic()
+        rate = self.taken / max(self._logged - self._start, 1e-9)
+        left = max(self.unet_samples - self.taken, 0) / rate if rate else 0.0
+        print(f"{self.name}: {self._text()}, {duration(left)} left", file=self.stream, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `45 s`, `3:20 min`, `5:04 h` or `3.2 days`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+    if seconds < 86400 * 2:
+        return f"{int(seconds) // 3600}:{int(seconds) % 3600 // 60:02d} h"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,141 @@
+"""How a sweep stands, from its folder alone."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sweeps.claims import Claims, is_alive
+from sweeps.progress import duration
+from sweeps.slurm import cancel as cancel_jobs
+from sweeps.store import Store
+
+RATE_WINDOW_S = 1800.0
+"""Seconds of the newest work that the rate is taken from."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Cells by where they stand, and speed.
+
+    Attributes:
+        name: the sweep's.
+        cells: planned by the last command.
+        done, failed, running, missing: they add up to `cells`.
+        workers: that have claimed something and live.
+        unet_samples: taken for the stored cells.
+        unet_samples_left: planned for the others.
+        rate: UNet samples a second over the newest work; None before there is any.
+        error: of the newest failed cell, its last line.
+    """
+
+    name: str
+    cells: int
+    done: int
+    failed: int
+    running: int
+    missing: int
+    workers: int
+    unet_samples: float
+    unet_samples_left: float
+    rate: float | None
+    error: str | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this rate; None if nobody works or nothing is known."""
+        return self.unet_samples_left / self.rate if self.rate and self.workers else None
+
+    def __str__(self) -> str:
+        counts = f"{self.done} of {self.cells} cells done, {self.running} running ({self.workers} workers)"
+        text = f"{self.name}: {counts}, {self.failed} failed, {self.missing} missing"
+        if self.rate:
+            a_cell = (self.unet_samples + self.unet_samples_left) / max(self.cells, 1)
+            text += f"; {self.rate:.0f} UNet samples/s, {self.rate / max(a_cell, 1e-9):.2f} cells/s"
+        if self.seconds_left is not None:
+            text += f", about {duration(self.seconds_left)} left"
+        return text + (f"\n  last failure: {self.error}" if self.error else "")
+
+
+def read_status(folder: Path) -> Status:
+    """The status of the sweep in `folder`.
+
+    Raises:
+        ValueError: it is not a sweep's folder.
+    """
+    store = Store(folder)
+    plan = store.plan()
+    edits = store.edits()
+    edits = edits[edits["cell_id"].isin(set(plan["cell_id"]))]
+    ok, bad = edits[edits["status"] == "ok"], edits[edits["status"] != "ok"]
+    done = set(ok["cell_id"])
+    claims = Claims(folder / "claims").holders()
+    left = plan[~plan["cell_id"].isin(done)]
+    running = left["work"].isin(claims)
+    failed = left["cell_id"].isin(set(bad["cell_id"])) & ~running
+    newest = bad.sort_values("created_at")["error"].iloc[-1] if len(bad) else None
+    return Status(
+        name=folder.name,
+        cells=len(plan),
+        done=len(done),
+        failed=int(failed.sum()),
+        running=int(running.sum()),
+        missing=len(left) - int((running | failed).sum()),
+        workers=len({json.dumps(holder, sort_keys=True) for holder in claims.values()}),
+        unet_samples=float(ok["unet_samples"].sum()),
+        unet_samples_left=float(left["unet_samples"].sum()),
+        rate=_rate(ok),
+        error=str(newest).strip().splitlines()[-1] if newest else None,
+    )
+
+
+def cancel(folder: Path) -> list[str]:
+    """Stop everything that works on a sweep and can be reached from here; what was stopped, in words.
+
+    Raises:
+        ValueError: it is not a sweep's folder.
+    """
+    Store(folder).plan()
+    stopped = []
+    for path, job in _jobs(folder):
+        if job["kind"] == "slurm":
+            cancel_jobs(job["ids"])
+            stopped.append(f"SLURM jobs {', '.join(job['ids'])}")
+        path.unlink()
+    for sign in (folder / "claims" / "workers").glob("*.json"):
+        process = json.loads(sign.read_text() or "{}")
+        if process and is_alive(process) and process["pid"] != os.getpid():
+            os.kill(process["pid"], signal.SIGTERM)
+            stopped.append(f"process {process['pid']}")
+        elif process and is_alive(process) is None:
+            stopped.append(f"not stopped: process {process['pid']} on {process['host']}; run p2p-cancel there")
+    return stopped
+
+
+def record_job(folder: Path, job: dict[str, Any], name: str) -> None:
+    """Remember what was started elsewhere, for `cancel`."""
+    (folder / "jobs").mkdir(exist_ok=True)
+    (folder / "jobs" / f"{name}.json").write_text(json.dumps(job))
+
+
+def _jobs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((folder / "jobs").glob("*.json")):
+        yield path, json.loads(path.read_text())
+
+
+def _rate(ok: pd.DataFrame) -> float | None:
+    """UNet samples a second between the starts and ends of the newest work, by all workers together."""
+    if not len(ok):
+        return None
+    ends = ok["created_at"].map(pd.Timestamp.timestamp)
+    recent = ok[ends >= ends.max() - RATE_WINDOW_S]
+    per_part = recent.groupby("created_at").agg(samples=("unet_samples", "sum"), wall_s=("wall_s", "sum"))
+    stamps = per_part.index.map(pd.Timestamp.timestamp)
+    began = min(stamp - wall for stamp, wall in zip(stamps, per_part["wall_s"], strict=True))
+    seconds = max(stamps) - began
+    return float(per_part["samples"].sum() / seconds) if seconds > 0 else None
