@@ -27,7 +27,8 @@ class ShardTracker:
     """One W&B run of a worker: cells, UNet samples, rates, memory and time left; a context manager.
 
     Nothing here blocks but the end, for at most `FINISH_S` seconds, and nothing raises: what fails turns the tracker
-    off with one line on stderr. Rates count from where the context is entered, so enter it when the models are loaded.
+    off with one line on stderr. Cells per second count from where the context is entered; UNet samples per second, and
+    with them the time left, from the first samples, so that the loading of models is no part of them.
     """
 
     def __init__(self, folder: Path, settings: TrackingSettings, shard_name: str, total_unet_samples: float) -> None:
@@ -35,12 +36,13 @@ class ShardTracker:
         self._total = total_unet_samples
         self._counts = {"cells": 0, "failed": 0, "unet_samples": 0}
         self._start = self._logged = time.monotonic()
+        self._first: tuple[float, int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> "ShardTracker":
         self._start = self._logged = time.monotonic()
-        if self._settings.mode != "none":
+        if self._settings.mode != "none" and self._total > 0:
             self._guard(self._begin)
         return self
 
@@ -49,6 +51,8 @@ class ShardTracker:
         with self._lock:
             for name, more in (("cells", cells), ("failed", failed), ("unet_samples", unet_samples)):
                 self._counts[name] += more
+            if unet_samples and self._first is None:
+                self._first = (time.monotonic(), unet_samples)
             if self._process and time.monotonic() - self._logged >= LOG_EVERY_S:
                 self._guard(self._log)
 
@@ -77,11 +81,15 @@ class ShardTracker:
 
     def _measure(self) -> dict[str, float]:
         """What a row holds; bytes, seconds, and per second."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        done, samples = self._counts["cells"] + self._counts["failed"], self._counts["unet_samples"]
-        row = {**self._counts, "cells_per_s": done / seconds, "unet_samples_per_s": samples / seconds}
-        if samples:
-            row["seconds_left"] = max(self._total - samples, 0) * seconds / samples
+        now = time.monotonic()
+        samples, done = self._counts["unet_samples"], self._counts["cells"] + self._counts["failed"]
+        row = {**self._counts, "cells_per_s": done / max(now - self._start, 1e-9)}
+        since, before = self._first or (now, 0)
+        if samples == before:  # one step tells of its pace only with all that came before it
+            since, before = self._start, 0
+        row["unet_samples_per_s"] = pace = (samples - before) / max(now - since, 1e-9)
+        if pace:
+            row["seconds_left"] = max(self._total - samples, 0) / pace
         return {**row, **_memory()}
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -106,7 +114,7 @@ def shard_tracker(folder: Path, settings: TrackingSettings, shard_name: str, tot
 
     Args:
         folder: the sweep's.
-        settings: what goes to W&B; with mode `none` the tracker does nothing.
+        settings: what goes to W&B; with mode `none` the tracker does nothing, nor with nothing to draw.
         shard_name: its name among the sweep's shards.
         total_unet_samples: the shard's planned cost, for the time left.
     """
