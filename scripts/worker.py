@@ -10,7 +10,10 @@ from scripts.command_line import refusals
 def main() -> None:
     """Run it; exit status 2 if it could not start."""
     with refusals("p2p-sweep worker"):
-        pickle.loads(Path(sys.argv[1]).read_bytes())()
+        file = Path(sys.argv[1])
+        worker = pickle.loads(file.read_bytes())
+        file.unlink()
+        worker()
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def _start(todo: Sequence[Work], settings: SweepSettings, launcher: LocalSetting
     workers = []
     for i in range(len(shards)):
         works = [work for shard in (*shards[i:], *shards[:i]) for work in shard.works]
-        workers.append(Worker(_bare(works), settings, f"local-{i}"))
+        workers.append(Worker(_bare(works), settings, f"local-{i}", sharers=len(shards)))
     return start_workers(workers, settings.folder)
 
 

@@ -1,6 +1,7 @@
 """How a sweep stands, from its folder alone."""
 
 import json
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from sweeps.slurm import cancel as cancel_jobs
 from sweeps.store import Store
 
 RATE_WINDOW_S = 1800.0
-"""Seconds of the newest work that the rate is taken from."""
+"""Seconds of the newest work that the rate is taken from, at most."""
+PAUSE_S = 60.0
+"""Seconds without work that end it."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +132,12 @@ def _jobs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _rate(ok: pd.DataFrame) -> float | None:
-    """UNet samples a second between the starts and ends of the newest work, by all workers together."""
-    if not len(ok):
-        return None
-    ends = ok["created_at"].map(pd.Timestamp.timestamp)
-    recent = ok[ends >= ends.max() - RATE_WINDOW_S]
-    per_part = recent.groupby("created_at").agg(samples=("unet_samples", "sum"), wall_s=("wall_s", "sum"))
-    stamps = per_part.index.map(pd.Timestamp.timestamp)
-    began = min(stamp - wall for stamp, wall in zip(stamps, per_part["wall_s"], strict=True))
-    seconds = max(stamps) - began
-    return float(per_part["samples"].sum() / seconds) if seconds > 0 else None
+    """UNet samples a second of the newest work without a pause in it, by all workers together."""
+    parts = ok.groupby("created_at").agg(samples=("unet_samples", "sum"), wall_s=("wall_s", "sum")).sort_index()
+    samples, began, ended = 0.0, math.inf, -math.inf
+    for stamp, part in reversed(list(parts.iterrows())):
+        end = pd.Timestamp(stamp).timestamp()
+        if samples and (began - end > PAUSE_S or ended - end > RATE_WINDOW_S):
+            break
+        samples, began, ended = samples + part["samples"], min(began, end - part["wall_s"]), max(ended, end)
+    return samples / (ended - began) if samples else None

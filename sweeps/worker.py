@@ -38,11 +38,13 @@ class Worker(Checkpointable):
         works: its share, in order.
         settings: the sweep's.
         name: of the shard.
+        sharers: workers that share these works.
     """
 
     works: tuple[Work, ...]
     settings: SweepSettings
     name: str
+    sharers: int = 1
 
     def __call__(self) -> None:
         """Work until all of it is stored, by this worker or by others.
@@ -61,7 +63,7 @@ class Worker(Checkpointable):
         with (
             _stopping_on_sigterm(),
             Claims(folder / "claims") as claims,
-            shard_tracker(folder, self.settings.tracking, self.name, unet_samples) as tracker,
+            shard_tracker(folder, self.settings.tracking, self.name, unet_samples / self.sharers) as tracker,
             Progress(self.settings.name, sum(len(work.cells) for work in to_draw), unet_samples) as progress,
             ExitStack() as held,
             ThreadPoolExecutor(1) as writer,

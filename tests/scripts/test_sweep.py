@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from scripts import sweep
@@ -86,12 +87,90 @@ def test_a_lost_picture_is_drawn_again(run, tmp_path):
     assert target.read_bytes() == before
 
 
-def test_the_costs_of_cells_add_up_to_the_work_done(run, tmp_path):
-    run(*GRID, "sweep.name=cost")
+def test_a_sweep_takes_exactly_what_was_planned(run, tmp_path):
+    _, out, _ = run(*GRID, "sweep.name=cost", "plan=json", "sampler.num_inference_steps=8")
+    plan = json.loads(out)
+    assert (plan["cells"], plan["groups"], plan["shards"], plan["stored"]) == (8, 2, 1, 0)
+    # two groups; cell by cell four streams, shared two plain ones and two a cell, eight steps with guidance
+    assert plan["unet_samples"]["cell_by_cell"] == 8 * 4 * 8 * 2
+    assert plan["unet_samples"]["shared_source"] == 2 * (2 + 4 + 4) * 8 * 2
+    assert plan["unet_samples"]["planned"] < plan["unet_samples"]["shared_source"]
+    assert not (tmp_path / "results").exists()
+    run(*GRID, "sweep.name=cost", "sampler.num_inference_steps=8")
     summary = pd.read_parquet(tmp_path / "results/cost/summary.parquet")
-    # two groups of: source, plain target, four edits, four reverse edits; two steps with guidance
-    assert summary["unet_samples"].sum() == pytest.approx(2 * (2 + 4 + 4) * 2 * 2)
+    assert summary["unet_samples"].sum() == pytest.approx(plan["unet_samples"]["planned"])
     assert (summary["wall_s"] > 0).all()
+    assert plan["pictures"] == len(list((tmp_path / "results/cost/images").rglob("*.png")))
+
+
+def test_a_plan_tells_what_is_stored_and_how_fast_it_went(run):
+    run(*GRID, "sweep.name=told")
+    status, out, _ = run(*GRID[:-3], "edit.k=null,0.3,0.5", *GRID[-2:], "sweep.name=told", "plan=only")
+    assert status == 0
+    assert "12 in 2 groups; 8 stored" in out
+    assert "UNet samples/s as told on cpu" in out
+    assert "files" in out
+
+
+@pytest.mark.parametrize("options", [["images.pack=true"], ["images.format=webp"], ["images.keep=none"]])
+def test_how_pictures_are_kept_changes_no_score(run, tmp_path, options):
+    run(*GRID, "sweep.name=plain")
+    run(*GRID, "sweep.name=other", *options)
+    plain, other = (pd.read_parquet(tmp_path / f"results/{name}/summary.parquet") for name in ("plain", "other"))
+    same = ["cell_id", "source_hash", "target_hash", "cycle_hash", "ssim", "psnr", "cycle_mse"]
+    pd.testing.assert_frame_equal(plain[same], other[same])
+    status, out, _ = run(*GRID, "sweep.name=other", *options)
+    assert status == 0
+    assert "8 stored, 0 to draw" in out
+
+
+def test_pictures_that_were_not_kept_are_drawn_again_for_a_new_metric(run, tmp_path):
+    run("sweep.name=none", "images.keep=none", "metrics.names=[ssim]")
+    assert not list((tmp_path / "results/none/images").rglob("*.png"))
+    status, _, _ = run("sweep.name=none", "images.keep=none", "metrics.names=[ssim,psnr]")
+    assert status == 0
+    assert pd.read_parquet(tmp_path / "results/none/summary.parquet")["psnr"].notna().all()
+
+
+def test_out_of_memory_is_met_with_half_the_batch(run, tmp_path, monkeypatch):
+    import sweeps.run
+
+    draw, asked = sweeps.run.draw_group, []
+
+    def hungry(models, group, batch_size, progress):
+        asked.append(batch_size)
+        if batch_size > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return draw(models, group, batch_size, progress)
+
+    monkeypatch.setattr(sweeps.run, "draw_group", hungry)
+    status, _, err = run("-m", "category=animals", "edit.k=null,0.3", "sweep.name=memory", "sweep.batch_size=16")
+    assert status == 0
+    assert asked == [16, 8, 4]
+    assert "a group is drawn again, 4 latents a call" in err
+
+
+def test_workers_of_their_own_leave_what_one_process_leaves(run, tmp_path, monkeypatch):
+    import sweeps.local
+
+    monkeypatch.setattr(sweeps.local, "processors", lambda: 2 * torch.get_num_threads())  # bits depend on threads
+    run(*GRID, "sweep.name=alone")
+    status, out, _ = run(*GRID, "sweep.name=workers", "launcher=local", "launcher.workers=2")
+    assert status == 0
+    assert "8 cells, 0 stored, 8 to draw" in out
+    alone, workers = (pd.read_parquet(tmp_path / f"results/{name}/summary.parquet") for name in ("alone", "workers"))
+    same = ["cell_id", "target_hash", "cycle_hash", "ssim", "psnr", "cycle_mse"]
+    pd.testing.assert_frame_equal(alone[same], workers[same])
+    assert not list((tmp_path / "results/workers/claims").rglob("*.*"))
+
+
+def test_workers_that_cannot_start_are_told_of(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    run("sweep.name=lost", "metrics=none", "plan=only")
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    status, _, err = run("sweep.name=lost", "launcher=local", "launcher.workers=1")
+    assert status == 2
+    assert "no worker could go on" in err
 
 
 def test_a_failed_cell_is_a_row_and_does_not_stop_the_others(run, tmp_path, monkeypatch):
@@ -158,24 +237,30 @@ BAD = {
     "a name with slashes": (["sweep.name=a/b"], "sweep.name must be a plain folder name"),
     "an unwritable folder": (["results_dir=/proc/none"], "cannot write to /proc/none"),
     "an unknown metric": (["metrics.names=[sim]"], "ssim"),
-    "unknown tracking": (["tracking=wandb"], "tracking must be one of none, offline, online"),
+    "unknown tracking": (["tracking=wandb"], "unknown tracking 'wandb'; known: none, offline, online"),
     "an unknown dtype": (["model.dtype=int8"], "model.dtype must be one of"),
     "a batch size of zero": (["sweep.batch_size=0"], "sweep.batch_size must be"),
     "an odd height": (["sampler.height=100"], "multiples of 8"),
     "no steps": (["sampler.num_inference_steps=0"], "at least 1"),
     "a missing file of pairs": (["category.file=none.yaml"], "there is no such file"),
+    "an unknown plan": (["plan=all"], "plan must be only, json or null"),
+    "an unknown launcher": (["launcher=cluster"], "unknown launcher 'cluster'; known: local, process, slurm"),
+    "a setting of another launcher": (["+launcher.workers=2"], "launcher=process has no settings, got workers"),
+    "no workers": (["launcher=local", "launcher.workers=0"], "launcher.workers must be a number of processes"),
+    "an unknown format of pictures": (["images.format=tiff"], "images.format must be one of png, webp, jpeg"),
+    "a number for waiting": (["sweep.wait=5"], "sweep.wait must be true, false or null"),
     "a cycle that does not exist": (["cycle.mode=invers"], "cycle.mode must be one of none, swap"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_in_one_line_before_any_work(run, tmp_path, monkeypatch, name):
-    import sweeps.launch
+    import sweeps.worker
 
     def unwanted(*arguments, **options):
         raise AssertionError("work began")
 
-    monkeypatch.setattr(sweeps.launch, "load_model", unwanted)
+    monkeypatch.setattr(sweeps.worker, "load_model", unwanted)
     arguments, message = BAD[name]
     status, _, err = run(*arguments)
     assert status == 2
