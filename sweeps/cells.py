@@ -79,20 +79,17 @@ class Cell:
     @cached_property
     def cell_id(self) -> str:
         """Hash of what decides the pixels and of nothing else, 16 hex digits."""
-        return _digest(
-            _object(
-                cycle_mode=json.dumps(self.cycle_mode),
-                edit=self.edit.canonical_json,
-                group=self._group_json,
-                target_prompt=json.dumps(self.target.text),
-                versions=_VERSIONS,
-            )
-        )
+        return self._hashed(self.model, _VERSIONS)
+
+    @property
+    def settings_id(self) -> str:
+        """Hash of what was asked for: the cell whatever the model's weights and our versions are."""
+        return self._hashed(dataclasses.replace(self.model, digest=""), "null")
 
     @cached_property
     def group_id(self) -> str:
         """Hash of what the source picture depends on: cells that share it share one source stream."""
-        return _shared_digest(self._group_json)
+        return _shared_digest(self._group_json(self.model))
 
     @cached_property
     def config_id(self) -> str:
@@ -111,10 +108,20 @@ class Cell:
         """The edit that undoes this one, where the cycle asks for it and there is one."""
         return reverse_edit(self.edit, self.source, self.target) if self.cycle_mode != "none" else None
 
-    @property
-    def _group_json(self) -> str:
+    def _hashed(self, model: ModelId, versions: str) -> str:
+        return _digest(
+            _object(
+                cycle_mode=json.dumps(self.cycle_mode),
+                edit=self.edit.canonical_json,
+                group=self._group_json(model),
+                target_prompt=json.dumps(self.target.text),
+                versions=versions,
+            )
+        )
+
+    def _group_json(self, model: ModelId) -> str:
         return _object(
-            model=self.model.canonical_json,
+            model=model.canonical_json,
             sampler=self.sampler.canonical_json,
             seed=json.dumps(self.seed),
             source_prompt=json.dumps(self.source.text),

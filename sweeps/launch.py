@@ -18,6 +18,7 @@ from sweeps.forecast import forecast
 from sweeps.ledger import Ledger
 from sweeps.local import start_workers
 from sweeps.progress import Progress
+from sweeps.provenance import mixtures, renewals
 from sweeps.settings import LocalSettings, SweepSettings
 from sweeps.shards import Work, make_shards, make_works
 from sweeps.slurm import SlurmSettings
@@ -50,11 +51,7 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
     store.write_plan([(cell.cell_id, work.name, cost) for work in works for cell, cost in _costs(work)])
     ledger = Ledger(store)
     todo = [work for work in works if any(ledger.outstanding(work.cells, work.metrics))]
-    stored = sum(ledger.is_drawn(one.cell) for one in planned)
-    print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(planned) - stored} to draw", flush=True)
-    left_out = dict.fromkeys(name for one in planned for name in one.left_out)
-    if left_out:
-        print(f"not scored, since their networks know only model=world: {', '.join(left_out)}; see metrics=real")
+    _tell(planned, store, ledger, settings)
     finish = Finish(tuple(works), settings)
     if todo and isinstance(settings.launcher, SlurmSettings):
         ids = _submit(todo, settings, settings.launcher, finish)
@@ -99,6 +96,8 @@ class Finish(Checkpointable):
         places = {"tables": "tables/summary.{md,tex,csv}", "figures": "figures", "data": "summary.parquet"}
         for what, name in places.items():
             print(f"{what:>8}  {settings.folder / name}")
+        for line in mixtures(wanted):
+            print(line, file=sys.stderr)
         bad = wanted[wanted["status"] != "ok"]
         if len(bad):
             first = str(bad["error"].iloc[0]).strip().splitlines()[-1]
@@ -111,6 +110,18 @@ class Finish(Checkpointable):
             if number:
                 print(f"{number} cells {what}; the same command goes on with them", file=sys.stderr)
         return 1 if len(bad) or missing or lacking else 0
+
+
+def _tell(planned: Sequence[PlannedCell], store: Store, ledger: Ledger, settings: SweepSettings) -> None:
+    """Print what is stored, what is to draw and why, and what will not be scored."""
+    to_draw = [one.cell for one in planned if not ledger.is_drawn(one.cell)]
+    stored = len(planned) - len(to_draw)
+    print(f"{settings.name}: {len(planned)} cells, {stored} stored, {len(to_draw)} to draw", flush=True)
+    for line in renewals(store.edits(), to_draw):
+        print(line)
+    left_out = dict.fromkeys(name for one in planned for name in one.left_out)
+    if left_out:
+        print(f"not scored, since their networks know only model=world: {', '.join(left_out)}; see metrics=real")
 
 
 def _number_of_shards(works: Sequence[Work], settings: SweepSettings) -> int:

@@ -24,7 +24,7 @@ from p2p.loading import Models
 from p2p.plan import Plan, plan_streams
 from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
 from p2p.streams import CompiledStream, Stream
-from sweeps.cells import Cell, Sampler
+from sweeps.cells import PIXELS_VERSION, Cell, Sampler
 from sweeps.groups import Group, plan_group
 from sweeps.pictures import pixel_hash
 from sweeps.score import Scorer, edit_pictures
@@ -292,6 +292,9 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         "edit": edit.canonical_json,
         "cycle_mode": cell.cycle_mode,
         "dtype": cell.model.dtype,
+        "settings_id": cell.settings_id,
+        "model_digest": cell.model.digest,
+        "pixels_version": PIXELS_VERSION,
     }
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from metrics.score import Score
 from sweeps.files import write_atomically
 from sweeps.pictures import ImageSettings, Key, load_picture, present, write_archive, write_loose
+from sweeps.provenance import superseded
 
 IMAGES = ("source_image", "target_image", "cycle_image")
 """The columns of recorded paths; null where a picture is not kept or there is none."""
@@ -43,7 +44,9 @@ EDITS = pa.schema(
         *[(name, pa.string()) for name in ["edit", "cycle_mode", "status", "error", *IMAGES, *HASHES]],
         ("unet_samples", pa.float64()),
         ("wall_s", pa.float64()),
-        *[(name, pa.string()) for name in ["device", "dtype", "versions", "git_commit"]],
+        *[(name, pa.string()) for name in ["device", "dtype", "settings_id", "model_digest"]],
+        ("pixels_version", pa.int64()),
+        *[(name, pa.string()) for name in ["versions", "git_commit"]],
         ("created_at", pa.timestamp("us", tz="UTC")),
     ]
 )
@@ -171,8 +174,12 @@ class Store:
         return {cell_id for cell_id, *paths in rows_of_paths if there.issuperset(paths)}
 
     def write_summary(self) -> pd.DataFrame:
-        """Join edits and scores into `summary.parquet`, one row a cell and one column a metric."""
+        """Join edits and scores into `summary.parquet`, one row a cell and one column a metric.
+
+        Cells that were drawn again with other weights or another `pixels_version` are left out.
+        """
         edits, scores = self.edits(), self.scores()
+        edits = edits[~superseded(edits)]
         wide = scores.pivot(index="cell_id", columns="metric", values="value").astype("float64")
         summary = edits.merge(wide, left_on="cell_id", right_index=True, how="left")
         summary = summary.sort_values(["category", "pair", "seed", "config_id", "cell_id"]).reset_index(drop=True)

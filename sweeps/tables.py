@@ -14,6 +14,7 @@ from tabulate import tabulate
 from metrics.registry import METRICS, Metric
 from sweeps.configurations import KNOWN, configurations
 from sweeps.files import write_atomically
+from sweeps.provenance import mixtures
 
 NULLS = "_nulls"
 """Ends the columns that count the cells drawn without a value."""
@@ -59,15 +60,15 @@ def summary_table(summary: pd.DataFrame) -> pd.DataFrame:
 def write_tables(summary: pd.DataFrame, folder: Path) -> None:
     """Write summary.md, summary.tex (for `\\input`; needs booktabs) and summary.csv, each in one move."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = summary_table(summary)
-    write_atomically(folder / "summary.md", markdown(table).encode())
-    write_atomically(folder / "summary.tex", latex(table).encode())
+    table, mixed = summary_table(summary), mixtures(summary)
+    write_atomically(folder / "summary.md", markdown(table, mixed).encode())
+    write_atomically(folder / "summary.tex", latex(table, mixed).encode())
     write_atomically(folder / "summary.csv", table.to_csv(index=False).encode())
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A `summary_table` as Markdown, one table a category."""
-    parts = ["# Scores by category and configuration", _legend(table)]
+def markdown(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
+    """A `summary_table` as Markdown, one table a category; `mixed` are lines of `provenance.mixtures`."""
+    parts = ["# Scores by category and configuration", _legend(table), *mixed]
     settings, metrics = _setting_heads(table), _metrics(table)
     heads = [*settings, *(f"{metric.label} {_arrow(metric)}" for metric in metrics)]
     for category, rows in table.groupby("category", sort=False):
@@ -76,9 +77,9 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def latex(table: pd.DataFrame) -> str:
-    """A `summary_table` as LaTeX, one `table` a category; needs booktabs."""
-    parts = [f"% {line}" for line in ["\\usepackage{booktabs}", *_legend(table).splitlines()]]
+def latex(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
+    """A `summary_table` as LaTeX, one `table` a category, `mixed` in comments; needs booktabs."""
+    parts = [f"% {line}" for line in ["\\usepackage{booktabs}", *_legend(table).splitlines(), *mixed]]
     settings, metrics = _setting_heads(table), _metrics(table)
     heads = [_escape(head) for head in settings]
     heads += [f"\\shortstack{{{_stacked(metric)}}}" for metric in metrics]

@@ -150,3 +150,11 @@ def test_a_configuration_is_the_cell_without_prompts_words_and_seed(make_cell):
 def test_cells_of_one_source_and_seed_are_one_group(make_cell):
     assert make_cell().group_id == make_cell(target="a bird on the grass", edit=Edit(k=None)).group_id
     assert make_cell().group_id != make_cell(seed=1).group_id
+
+
+def test_settings_are_the_same_under_other_weights(make_cell):
+    cell = make_cell()
+    other = dataclasses.replace(cell, model=dataclasses.replace(cell.model, digest="other"))
+    assert other.cell_id != cell.cell_id
+    assert other.settings_id == cell.settings_id
+    assert make_cell(seed=1).settings_id != cell.settings_id
