@@ -14,6 +14,7 @@ from sweeps.cells import Cell
 from sweeps.claims import Claims
 from sweeps.config import PlannedCell
 from sweeps.contact_sheets import write_contact_sheets
+from sweeps.files import remove_leftovers
 from sweeps.forecast import forecast
 from sweeps.ledger import Ledger
 from sweeps.local import start_workers
@@ -26,9 +27,11 @@ from sweeps.status import record_job
 from sweeps.store import Store
 from sweeps.tables import terminal_table, write_tables
 from sweeps.tracking import track_sweep
-from sweeps.worker import Worker
+from sweeps.worker import Worker, stopping_on_sigterm
 
 POLL_S = 2.0
+SLURM_POLL_S = 10.0
+"""Slurm's controller serves a whole cluster."""
 
 
 def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
@@ -47,6 +50,7 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
         return 0
     store = Store(settings.folder, settings.images)
     store.prepare()
+    remove_leftovers(settings.folder)
     store.write_config(settings.config)
     store.write_plan([(cell.cell_id, work.name, cost) for work in works for cell, cost in _costs(work)])
     ledger = Ledger(store)
@@ -56,9 +60,13 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
     if todo and isinstance(settings.launcher, SlurmSettings):
         ids = _submit(todo, settings, settings.launcher, finish)
         if not settings.wait:
-            print(f"SLURM jobs {', '.join(ids)}; p2p-status {settings.folder} tells how they stand")
+            print(f"SLURM jobs {slurm.in_words(ids)}; p2p-status {settings.folder} tells how they stand")
             return 0
-        _await(todo, store, settings, lambda: bool(slurm.states(ids)))
+        try:
+            _await(todo, store, settings, lambda: slurm.are_going_on(ids), SLURM_POLL_S)
+        except KeyboardInterrupt:
+            print(f"SLURM jobs {slurm.in_words(ids)} go on; p2p-cancel {settings.folder} ends them", file=sys.stderr)
+            raise
     elif todo and isinstance(settings.launcher, LocalSettings):
         processes = _start(todo, settings, settings.launcher)
         if settings.wait is False:
@@ -163,13 +171,14 @@ def _bare(works: Sequence[Work]) -> tuple[Work, ...]:
 def _attend(
     processes: Sequence["subprocess.Popen[bytes]"], todo: Sequence[Work], store: Store, settings: SweepSettings
 ) -> None:
-    """Stay with workers of this machine until they end; Ctrl-C ends them.
+    """Stay with workers of this machine until they end; Ctrl-C and SIGTERM end them.
 
     Raises:
         ValueError: none of them could work.
     """
     try:
-        _await(todo, store, settings, lambda: any(process.poll() is None for process in processes))
+        with stopping_on_sigterm():
+            _await(todo, store, settings, lambda: any(process.poll() is None for process in processes))
     except KeyboardInterrupt:
         for process in processes:
             process.terminate()
@@ -184,7 +193,13 @@ def _attend(
         raise ValueError(f"no worker could go on; the first says: {log[-1] if log else '(nothing)'}")
 
 
-def _await(todo: Sequence[Work], store: Store, settings: SweepSettings, is_going_on: Callable[[], bool]) -> None:
+def _await(
+    todo: Sequence[Work],
+    store: Store,
+    settings: SweepSettings,
+    is_going_on: Callable[[], bool],
+    poll_s: float = POLL_S,
+) -> None:
     """Show progress as the store tells it while others work."""
     ledger = Ledger(store, since=datetime.now(UTC))
     cells = [cell for work in todo for cell in work.cells if not ledger.is_drawn(cell)]
@@ -193,7 +208,7 @@ def _await(todo: Sequence[Work], store: Store, settings: SweepSettings, is_going
         going_on = True
         while going_on:
             going_on = is_going_on()
-            time.sleep(POLL_S if going_on else 0)
+            time.sleep(poll_s if going_on else 0)
             ledger.refresh()
             drawn = sum(ledger.is_drawn(cell) for cell in cells)
             progress.sampled(round(cost * drawn / max(len(cells), 1)) - progress.taken)

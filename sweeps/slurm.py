@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ from p2p.edits import check_keys
 Task = Callable[[], Any]
 
 UNKNOWN = "UNKNOWN"
+
+_OVER = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
+    *("REVOKED", "TIMEOUT", UNKNOWN),
+}
 
 # Time limits may stop one task so often. submitit's own 3 would fail a long shard, endless would hide one that hangs.
 MAX_TIMEOUTS = 1000
@@ -245,10 +251,25 @@ def states(job_ids: Sequence[str]) -> dict[str, str]:
     return {job_id: known.get(job_id, UNKNOWN) for job_id in job_ids}
 
 
+def are_going_on(job_ids: Sequence[str]) -> bool:
+    """Whether any of the jobs waits or runs; while Slurm does not answer, they are taken to."""
+    try:
+        return any(state not in _OVER for state in states(job_ids).values())
+    except RuntimeError:
+        return True
+
+
+def in_words(job_ids: Sequence[str]) -> str:
+    """Job ids with the tasks of an array as one: `12 (3 tasks), 13`."""
+    arrays = Counter(map(_array, job_ids))
+    return ", ".join(job if job in job_ids else f"{job} ({number} tasks)" for job, number in arrays.items())
+
+
 def _executor(logs: Path, name: str, settings: SlurmSettings, after: Sequence[str]) -> Any:
     executor = submitit.SlurmExecutor(folder=logs, max_num_timeout=MAX_TIMEOUTS)
     parameters = executor_parameters(settings, name)
-    parameters["setup"] = [*_repair(logs), *parameters["setup"]]
+    threads = _threads(settings.cpus_per_task) if settings.cpus_per_task else []
+    parameters["setup"] = [*_repair(logs), *_go_on_after_notice(), *threads, *parameters["setup"]]
     executor.update_parameters(**parameters, dependency=f"afterany:{':'.join(after)}" if after else None)
     return executor
 
@@ -259,10 +280,31 @@ def _repair(logs: Path) -> list[str]:
     submitit deletes the old one and renames the new; it stops where it finds a new one that was never renamed.
     """
     return [
-        f'job={shlex.quote(str(logs))}/"${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}${{SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}}"',
+        'id="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
+        f'job={shlex.quote(str(logs))}/"$id"',
         '[ -e "${job}_submitted.pkl" ] || mv "${job}_submitted.pkl.save_tmp" "${job}_submitted.pkl" 2> /dev/null',
         'rm -f "${job}"_*.save_tmp',
     ]
+
+
+def _go_on_after_notice() -> list[str]:
+    """Shell lines that queue a task again which SIGTERM ended while Slurm has its job running.
+
+    So ends a task in the grace time before its job is preempted; Slurm would count it as failed, and never requeue it.
+    A job that was cancelled is no longer RUNNING.
+    """
+    return [
+        "again() {",
+        '  [ "$1" = 130 ] || [ "$1" = 143 ] || return',
+        '  [ "$(squeue --noheader --jobs="$id" --format=%T)" = RUNNING ] && scontrol requeue "$id"',
+        "}",
+        "trap 'status=$?; again $status; exit $status' EXIT",
+    ]
+
+
+def _threads(processors: int) -> list[str]:
+    """Shell lines that keep a task to its processors on clusters that do not bind it to them."""
+    return [f'export OMP_NUM_THREADS="${{OMP_NUM_THREADS:-{processors}}}"']
 
 
 @contextmanager

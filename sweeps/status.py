@@ -1,5 +1,6 @@
 """How a sweep stands, from its folder alone."""
 
+import contextlib
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import pandas as pd
 from sweeps.claims import Claims, is_alive
 from sweeps.progress import duration
 from sweeps.slurm import cancel as cancel_jobs
+from sweeps.slurm import in_words
 from sweeps.store import Store
 
 RATE_WINDOW_S = 1800.0
@@ -108,14 +110,14 @@ def cancel(folder: Path) -> list[str]:
     for path, job in _jobs(folder):
         if job["kind"] == "slurm":
             cancel_jobs(job["ids"])
-            stopped.append(f"SLURM jobs {', '.join(job['ids'])}")
+            stopped.append(f"SLURM jobs {in_words(job['ids'])}")
         path.unlink()
-    for sign in (folder / "claims" / "workers").glob("*.json"):
-        process = json.loads(sign.read_text() or "{}")
-        if process and is_alive(process) and process["pid"] != os.getpid():
+    for process in _processes(folder):
+        alive = is_alive(process)
+        if alive and process["pid"] != os.getpid():
             os.kill(process["pid"], signal.SIGTERM)
             stopped.append(f"process {process['pid']}")
-        elif process and is_alive(process) is None:
+        elif alive is None:
             stopped.append(f"not stopped: process {process['pid']} on {process['host']}; run p2p-cancel there")
     return stopped
 
@@ -129,6 +131,16 @@ def record_job(folder: Path, job: dict[str, Any], name: str) -> None:
 def _jobs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((folder / "jobs").glob("*.json")):
         yield path, json.loads(path.read_text())
+
+
+def _processes(folder: Path) -> list[dict[str, Any]]:
+    """What has shown life in a sweep's folder, each process once."""
+    found = {}
+    for sign in (folder / "claims" / "workers").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):  # it ends this instant
+            process = json.loads(sign.read_text())
+            found[process["host"], process["pid"]] = process
+    return list(found.values())
 
 
 def _rate(ok: pd.DataFrame) -> float | None:

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.slurm import MAX_TIMEOUTS, SlurmSettings, cancel, executor_parameters, states, submit
+from sweeps.slurm import (
+    MAX_TIMEOUTS,
+    SlurmSettings,
+    are_going_on,
+    cancel,
+    executor_parameters,
+    in_words,
+    states,
+    submit,
+)
 
 SHARED = Path(__file__).parents[2] / "conf/launcher/slurm.yaml"
 GOLDEN = Path(__file__).parent / "slurm_sbatch.txt"
@@ -182,6 +191,55 @@ def test_forgotten_jobs_are_no_error_but_a_silent_slurm_is(commands):
 def test_jobs_are_cancelled_behind_first(commands):
     cancel(["5_0", "5_1", "6"])
     assert _calls(commands, "scancel") == ["6 5_1 5_0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "again"),
+    [
+        (143, "RUNNING", True),
+        (130, "RUNNING", True),
+        (143, "CANCELLED", False),
+        (143, "", False),
+        (1, "RUNNING", False),
+        (0, "RUNNING", False),
+    ],
+)
+def test_a_task_ended_by_a_notice_is_queued_again_unless_its_job_was_cancelled(
+    commands, tmp_path, status, state, again
+):
+    submit(_tasks(2), int, tmp_path, "faces", SlurmSettings())
+    for name, text in {
+        "srun": f"exit {status}",
+        "squeue": f"echo {state}",
+        "scontrol": 'echo "$@" > "$0.calls"',
+    }.items():
+        (commands / name).write_text(f"#!/bin/sh\n{text}\n")
+        (commands / name).chmod(0o755)
+    given = {"SLURM_JOB_ID": "101", "SLURM_ARRAY_JOB_ID": "100", "SLURM_ARRAY_TASK_ID": "1"}
+    done = subprocess.run(["bash", commands / "100.sh"], env={**os.environ, **given}, check=False)
+    assert done.returncode == status
+    assert _calls(commands, "scontrol") == (["requeue 100_1"] if again else [])
+
+
+def test_a_task_takes_its_processors_unless_the_user_says_otherwise(commands, tmp_path, monkeypatch):
+    submit(_tasks(1), int, tmp_path, "faces", SlurmSettings(cpus_per_task=2))
+    (commands / "srun").write_text('#!/bin/sh\necho "$OMP_NUM_THREADS" >> "$0.calls"\n')
+    for threads in ("", "3"):
+        given = {"SLURM_JOB_ID": "100", "OMP_NUM_THREADS": threads}
+        subprocess.run(["bash", commands / "100.sh"], env={**os.environ, **given}, check=True)
+    assert _calls(commands, "srun") == ["2", "3"]
+
+
+def test_jobs_go_on_until_all_are_over_or_forgotten(commands):
+    for lines, going_on in {"5_0|COMPLETED": False, "5_0|FAILED\n5_1|PENDING": True, "": False}.items():
+        (commands / "squeue").write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+        assert are_going_on(["5_0", "5_1"]) is going_on
+    (commands / "squeue").write_text("#!/bin/sh\necho 'error: Unable to contact slurm controller' >&2; exit 1\n")
+    assert are_going_on(["5_0"])
+
+
+def test_arrays_are_told_of_by_their_number_of_tasks():
+    assert in_words(["5_0", "5_1", "6", "7"]) == "5 (2 tasks), 6, 7"
 
 
 @pytest.mark.parametrize("array", [True, False])
