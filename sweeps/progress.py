@@ -1,5 +1,6 @@
 """Progress of a sweep: one line in a terminal, plain lines now and then in a log."""
 
+import shutil
 import sys
 import time
 from typing import Any, TextIO
@@ -7,6 +8,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 LOG_EVERY_S = 30.0
+SHOW_EVERY_S = 0.5
 
 
 class Progress:
@@ -28,9 +30,13 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.stream.isatty():
-            form = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
-            self._bar = tqdm(total=self.unet_samples, desc=self.name, bar_format=form, file=self.stream)
-            self._bar.set_postfix_str(self._text(), refresh=False)
+            self._bar = tqdm(
+                total=self.unet_samples,
+                bar_format="{desc} |{bar}| {percentage:.0f}% [{elapsed}<{remaining}]",
+                file=self.stream,
+                ncols=shutil.get_terminal_size((100, 24)).columns,
+            )
+            self._show()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,8 +49,8 @@ class Progress:
         """Count latents that went through the UNet."""
         self.taken += unet_samples
         if self._bar is not None:
-            self._bar.set_postfix_str(self._text(), refresh=False)
             self._bar.update(unet_samples)
+            self._show()
         elif time.monotonic() - self._logged >= LOG_EVERY_S:
             self._log()
 
@@ -52,13 +58,14 @@ class Progress:
         """Count cells that are stored."""
         self.drawn += cells
         self.failed += failed
+        self._show()
 
-    def note(self, text: str) -> None:
-        """Write a line of its own."""
+    def _show(self) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=self.stream)
-        else:
-            print(text, file=self.stream, flush=True)
+            self._bar.set_description_str(f"{self.name}: {self._text()}", refresh=False)
+            if time.monotonic() - self._logged >= SHOW_EVERY_S or self.drawn >= self.cells:
+                self._logged = time.monotonic()
+                self._bar.refresh()
 
     def _text(self) -> str:
         seconds = max(time.monotonic() - self._start, 1e-9)

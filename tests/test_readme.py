@@ -28,7 +28,7 @@ def test_every_configuration_key_is_described():
 
     with initialize_config_module("conf", version_base="1.3"):
         config = compose("config")
-    for group in ("edit", "sampler", "cycle", "sweep"):
+    for group in ("edit", "sampler", "cycle", "sweep", "images"):
         for key in config[group]:
             assert f"`{group}.{key}`" in README or f"`.{key}`" in README or f"`{group}.{key}." in README, (
                 f"{group}.{key}"
