@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: install sweep test check lock clean
+.PHONY: install sweep test test-faults check lock clean
 
 install: .venv/installed
 
@@ -12,6 +12,10 @@ sweep: install
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+# Processes killed at fifty random moments, full disks, broken files; `make test` has a short form.
+test-faults: .venv/installed-dev
+	P2P_KILLS=50 $(BIN)/python -m pytest tests/faults -rA
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,19 +1,17 @@
-"""`python -m scripts.worker FILE`: a worker that a launcher has written to a file, in a process of its own."""
+"""`python -m scripts.worker results/SWEEP`: a worker that a launcher gives it, in a process of its own."""
 
 import pickle
 import sys
 from pathlib import Path
 
 from scripts.command_line import refusals
+from sweeps.claims import Claims
 
 
 def main() -> None:
-    """Run it; exit status 2 if it could not start."""
-    with refusals("p2p-sweep worker"):
-        file = Path(sys.argv[1])
-        worker = pickle.loads(file.read_bytes())
-        file.unlink()
-        worker()
+    """Run the worker that stdin brings; exit status 2 if it could not start."""
+    with refusals("p2p-sweep worker"), Claims(Path(sys.argv[1]) / "claims"):  # p2p-cancel finds it
+        pickle.load(sys.stdin.buffer)()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeps.files import write_atomically
+
 BEAT_S = 10.0
 """Seconds between two signs of life."""
 EXPIRY_S = 120.0
@@ -40,7 +42,7 @@ class Claims:
 
     def __enter__(self) -> "Claims":
         self._sign.parent.mkdir(parents=True, exist_ok=True)
-        self._sign.write_text(json.dumps(_this_process()))
+        write_atomically(self._sign, json.dumps(_this_process()).encode())  # half a sign would be a dead one
         self._thread.start()
         return self
 

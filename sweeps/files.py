@@ -1,8 +1,14 @@
 """Files that are either whole or not there."""
 
+import contextlib
 import os
+import re
 import tempfile
+import time
 from pathlib import Path
+
+LEFTOVER_S = 3600.0
+"""Age of a temporary file from which no living process is still writing it."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -25,6 +31,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of this program that killed processes left below `folder`."""
+    newest = time.time() - LEFTOVER_S
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if re.fullmatch(r"\..+\.[a-z0-9_]{8}", name)):
+            with contextlib.suppress(OSError):  # another command may remove it too
+                if path.stat().st_mtime < newest:
+                    path.unlink()
 
 
 def _umask() -> int:

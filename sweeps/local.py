@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 
@@ -15,17 +16,16 @@ from sweeps.worker import Worker
 
 def start_workers(workers: Sequence[Worker], folder: Path) -> list["subprocess.Popen[bytes]"]:
     """Start workers as processes of their own, which go on when this one ends; logs in `folder`/logs."""
-    for name in ("jobs", "logs"):
-        (folder / name).mkdir(exist_ok=True)
+    (folder / "logs").mkdir(exist_ok=True)
     started = []
     for i, worker in enumerate(workers):
-        task = folder / "jobs" / f"{worker.name}.pkl"
-        task.write_bytes(pickle.dumps(worker))
-        with (folder / "logs" / f"{worker.name}.log").open("ab") as log:
+        with TemporaryFile() as task, (folder / "logs" / f"{worker.name}.log").open("ab") as log:
+            pickle.dump(worker, task)
+            task.seek(0)
             started.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "scripts.worker", str(task)],
-                    stdin=subprocess.DEVNULL,
+                    [sys.executable, "-m", "scripts.worker", str(folder)],
+                    stdin=task,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **_share_of_machine(i, len(workers))},

@@ -108,14 +108,15 @@ class Runner:
             return False
         return True
 
-    def score_stored(self, cells: Sequence[Cell]) -> None:
-        """Score the stored pictures of one group's cells; a picture that cannot be read leaves them unscored."""
+    def score_stored(self, cells: Sequence[Cell]) -> bool:
+        """Score the stored pictures of one group's cells; False if they cannot be read and are to be drawn again."""
         try:
             edits = self.scorer.load(cells)
         except OSError as error:
-            print(f"not scored: {error}", file=sys.stderr)
-            return
+            print(f"drawn again: {error}", file=sys.stderr)
+            return False
         self.score(edits)
+        return True
 
     def _draw(self, group: Group) -> Drawn:
         """Draw a group; out of memory, again with half the batch, down to one latent a call."""

@@ -1,7 +1,6 @@
 """Scoring of pictures that are stored, fresh from drawing or from an earlier run."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import pandas as pd
 from torch import Tensor
@@ -23,10 +22,7 @@ class Scorer:
 
     def __init__(self, store: Store, config: MetricsConfig, networks: Networks):
         self.store, self.config, self.networks = store, config, networks
-
-    @cached_property
-    def _paths(self) -> pd.DataFrame:
-        return self.store.edits().set_index("cell_id")
+        self._rows = pd.DataFrame()
 
     def score(self, edits: Sequence[EditPictures]) -> None:
         """Score the edits of one group."""
@@ -35,14 +31,16 @@ class Scorer:
             self.store.append_scores(edits[0].cell_id, scores)
 
     def load(self, cells: Sequence[Cell]) -> list[EditPictures]:
-        """The pictures of one group's cells that were stored when first asked; those whose pictures are not kept miss.
+        """The pictures of one group's cells, all of them stored; those whose pictures are not kept miss.
 
         Raises:
             OSError: a picture cannot be read.
         """
+        if not {cell.cell_id for cell in cells} <= set(self._rows.index):  # other workers store too
+            self._rows = self.store.edits().set_index("cell_id")
 
         def picture(cell: Cell, kind: str) -> Tensor | None:
-            path = self._paths.loc[cell.cell_id, f"{kind}_image"]
+            path = self._rows.loc[cell.cell_id, f"{kind}_image"]
             return self.store.load_picture(path) if isinstance(path, str) else None
 
         source = picture(cells[0], "source")

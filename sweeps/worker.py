@@ -61,7 +61,7 @@ class Worker(Checkpointable):
         to_draw = [replace(work, cells=tuple(cells)) for work in pending if (cells := outstanding[work.name].to_draw)]
         unet_samples = sum(work.group.unet_samples for work in to_draw)
         with (
-            _stopping_on_sigterm(),
+            stopping_on_sigterm(),
             Claims(folder / "claims") as claims,
             shard_tracker(folder, self.settings.tracking, self.name, unet_samples / self.sharers) as tracker,
             Progress(self.settings.name, sum(len(work.cells) for work in to_draw), unet_samples) as progress,
@@ -102,8 +102,8 @@ class _Shift:
             to_draw, to_score = self.ledger.outstanding(work.cells, work.metrics)
             if not is_ours:
                 return not to_draw and not to_score
-            if to_score:
-                self._runner(work).score_stored(to_score)
+            if to_score and not self._runner(work).score_stored(to_score):
+                to_draw += to_score
             if to_draw:
                 stored = self._runner(work).run(replace(work, cells=tuple(to_draw)).group)
                 self._storing.append((self.held.enter_context(claim.pop_all()), stored, len(to_draw)))
@@ -141,7 +141,7 @@ class _Shift:
 
 
 @contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
+def stopping_on_sigterm() -> Iterator[None]:
     """Let SIGTERM end the work as Ctrl-C does: what is drawn is stored, claims are released."""
     if threading.current_thread() is not threading.main_thread():
         yield
