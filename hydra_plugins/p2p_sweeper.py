@@ -74,9 +74,15 @@ class P2PSweeper(Sweeper):
         from sweeps.launch import run_sweep
         from sweeps.settings import sweep_settings
 
+        choices = self.master.hydra.runtime.choices
+        if choices.get("hydra/launcher") != "basic":
+            raise ValueError(
+                f"hydra/launcher={choices['hydra/launcher']} has no effect on cells of one sweep; "
+                "launcher=local runs workers on this machine, launcher=slurm on a cluster"
+            )
         grid = parse_grid(arguments, self.loader.get_group_options, self.params, self.zips, self.union)
         fixed = OmegaConf.create(self._compose(list(grid.fixed)))
-        settings = sweep_settings(_plain(fixed), self.master.hydra.runtime.choices.get("experiment"))
+        settings = sweep_settings(_plain(fixed), choices.get("experiment"))
         status = run_sweep(build_cells(grid, self._compose, CellBuilder()), settings)
         if status:
             raise SystemExit(status)

@@ -154,7 +154,14 @@ def _submit(todo: Sequence[Work], settings: SweepSettings, launcher: SlurmSettin
 
 
 def _start(todo: Sequence[Work], settings: SweepSettings, launcher: LocalSettings) -> list["subprocess.Popen[bytes]"]:
-    """Workers that begin with their own shard and then help with the others'."""
+    """Workers that begin with their own shard and then help with the others'.
+
+    Raises:
+        ValueError: a model names a GPU, of which each worker has its own.
+    """
+    for device in {work.model.device for work in todo}:
+        if device.startswith("cuda:"):
+            raise ValueError(f"model.device={device}: launcher=local gives each worker a GPU; leave it at auto")
     shards = make_shards(todo, launcher.number)
     workers = []
     for i in range(len(shards)):

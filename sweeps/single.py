@@ -29,6 +29,8 @@ def edit_once(config: Mapping[str, Any]) -> str:
     Raises:
         ValueError, FileNotFoundError: the configuration is wrong, or a picture's latents are not finite.
     """
+    if config["launcher"]["kind"] != "process" or config["plan"] is not None:
+        raise ValueError("p2p-edit draws one edit, here and now; launcher and plan are settings of p2p-sweep")
     planned = [build_cell(turn) for turn in turns(config)]
     cells = [one.cell for one in planned]
     folder = Path(config["out"] or Path(str(config["results_dir"])) / "edit" / cells[-1].cell_id).expanduser()
