@@ -35,14 +35,16 @@ def pipeline(tiny_pipeline, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def undisturbed(pipeline, tmp_path_factory):
-    """Of one seed: four groups of four cells."""
-    return _undisturbed(tmp_path_factory.mktemp("small"), pipeline, "seed=0")
+    """Of two seeds: eight groups of four cells."""
+    return _undisturbed(tmp_path_factory.mktemp("small"), pipeline, "seed=0,1")
 
 
 @pytest.fixture(scope="session")
-def large(pipeline, tmp_path_factory):
+def large(request, pipeline, tmp_path_factory):
     """Of work enough for all kills."""
-    return _undisturbed(tmp_path_factory.mktemp("large"), pipeline, f"seed=range({max(2, program.KILLS // 2)})")
+    if not program.IS_LONG:
+        return request.getfixturevalue("undisturbed")
+    return _undisturbed(tmp_path_factory.mktemp("large"), pipeline, f"seed=range({program.KILLS // 2})")
 
 
 def _undisturbed(folder, pipeline, seeds):

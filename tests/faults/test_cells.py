@@ -10,12 +10,12 @@ from tests.faults.program import check, finish, stored, sweep, sweep_of
 
 @pytest.mark.parametrize(
     ("fault", "failed", "error"),
-    [("no_memory", 4, "MemoryError"), ("edit_not_finite", 4, "not finite"), ("source_not_finite", 16, "the source's")],
+    [("no_memory", 8, "MemoryError"), ("edit_not_finite", 8, "not finite"), ("source_not_finite", 32, "the source's")],
 )
 def test_cells_that_fail_are_rows_and_are_made_good_later(tmp_path, pipeline, undisturbed, fault, failed, error):
     running = sweep(tmp_path, pipeline, undisturbed.seeds, fault=fault)
     assert running.wait() == 1
-    assert f"{failed} of 16 cells failed" in running.output
+    assert f"{failed} of 32 cells failed" in running.output
     summary = pd.read_parquet(running.sweep / "summary.parquet")
     bad = summary["status"] != "ok"
     assert bad.sum() == failed
@@ -32,7 +32,7 @@ def test_out_of_memory_draws_again_with_half_the_batch(tmp_path, pipeline, undis
     assert running.wait() == 0, running.output
     assert "drawn again, 8 latents a call" in running.output
     assert "drawn again, 4 latents a call" in running.output
-    assert len(stored(tmp_path)) == len(set(stored(tmp_path))) == 16
+    assert len(stored(tmp_path)) == len(set(stored(tmp_path))) == 32
     differences = np.concatenate(list(values_apart(tmp_path, undisturbed)))
     assert differences.max() <= 1
     assert (differences > 0).mean() <= 0.001

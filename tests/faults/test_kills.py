@@ -58,11 +58,11 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path, p
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "p2p-cancel"])
-def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tmp_path, pipeline, large, how):
-    running = sweep(tmp_path, pipeline, large.seeds)
+def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tmp_path, pipeline, undisturbed, how):
+    running = sweep(tmp_path, pipeline, undisturbed.seeds)
     running.until(lambda: parts(tmp_path) and read_status(running.sweep).running)
     status = read_status(running.sweep)
-    assert (status.cells, status.workers) == (len(large.summary), 1)
+    assert (status.cells, status.workers) == (len(undisturbed.summary), 1)
     assert status.done + status.running + status.missing == status.cells
     if how == "p2p-cancel":
         cancel = Running(tmp_path, "scripts.cancel", "results/sweep")
@@ -74,9 +74,9 @@ def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tm
     assert running.output.splitlines()[-1].endswith("interrupted; the same command goes on where it stopped")
     assert files(running.sweep / "claims") == []
     assert read_status(running.sweep).running == 0
-    assert 0 < read_status(running.sweep).done < len(large.summary)
-    finish(tmp_path, pipeline, large.seeds)
-    check(tmp_path, large.summary)
+    assert 0 < read_status(running.sweep).done < len(undisturbed.summary)
+    finish(tmp_path, pipeline, undisturbed.seeds)
+    check(tmp_path, undisturbed.summary)
 
 
 def test_status_after_a_kill_says_that_nothing_runs(tmp_path, pipeline, undisturbed):
@@ -101,35 +101,35 @@ def test_two_commands_at_once_share_a_sweep(tmp_path, pipeline, undisturbed, lau
     check(tmp_path, undisturbed.summary)
 
 
-def test_what_a_killed_worker_leaves_is_done_by_the_others(tmp_path, pipeline, large):
-    running = start_workers(tmp_path, pipeline, large)
+def test_what_a_killed_worker_leaves_is_done_by_the_others(tmp_path, pipeline, undisturbed):
+    running = start_workers(tmp_path, pipeline, undisturbed)
     os.kill(holders(running)[0]["pid"], signal.SIGKILL)
     assert running.wait() == 0, running.output
     assert "1 of 2 workers ended early" in running.output
-    resume(tmp_path, pipeline, large.seeds)
-    check(tmp_path, large.summary)
+    resume(tmp_path, pipeline, undisturbed.seeds)
+    check(tmp_path, undisturbed.summary)
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", pytest.param("SIGINT", marks=long_form)])
-def test_a_command_that_is_asked_to_stop_stops_its_workers(tmp_path, pipeline, large, how):
-    running = start_workers(tmp_path, pipeline, large)
+def test_a_command_that_is_asked_to_stop_stops_its_workers(tmp_path, pipeline, undisturbed, how):
+    running = start_workers(tmp_path, pipeline, undisturbed)
     workers = holders(running)
     assert is_interrupted(running.send(getattr(signal, how)).wait()), running.output
     assert [is_alive(worker) for worker in workers] == [False] * len(workers)
     assert files(running.sweep / "claims") == []
-    finish(tmp_path, pipeline, large.seeds)
-    check(tmp_path, large.summary)
+    finish(tmp_path, pipeline, undisturbed.seeds)
+    check(tmp_path, undisturbed.summary)
 
 
 @long_form
-def test_workers_outlive_a_killed_command_and_the_next_waits_for_them(tmp_path, pipeline, large):
-    start_workers(tmp_path, pipeline, large).send(signal.SIGKILL).wait()
+def test_workers_outlive_a_killed_command_and_the_next_waits_for_them(tmp_path, pipeline, undisturbed):
+    start_workers(tmp_path, pipeline, undisturbed).send(signal.SIGKILL).wait()
     assert read_status(sweep_of(tmp_path)).workers
-    resume(tmp_path, pipeline, large.seeds)
+    resume(tmp_path, pipeline, undisturbed.seeds)
     deadline = time.monotonic() + 10
     while files(sweep_of(tmp_path) / "claims") and time.monotonic() < deadline:
         time.sleep(0.1)
-    check(tmp_path, large.summary)
+    check(tmp_path, undisturbed.summary)
 
 
 @long_form
@@ -145,9 +145,9 @@ def test_workers_are_cancelled_as_soon_as_they_start(tmp_path, pipeline, undistu
     check(tmp_path, undisturbed.summary)
 
 
-def start_workers(folder, pipeline, large):
+def start_workers(folder, pipeline, undisturbed):
     """A sweep with two workers that both have begun to store."""
-    running = sweep(folder, pipeline, large.seeds, "launcher=local", "launcher.workers=2")
+    running = sweep(folder, pipeline, undisturbed.seeds, "launcher=local", "launcher.workers=2")
     running.until(lambda: len(parts(folder)) > 1 and len(holders(running)) == 2)
     assert running.status is None, running.output
     return running
