@@ -1,5 +1,7 @@
 # make sweep: install and run the quickstart. make test: install and test. Needs Python >= 3.11, pip and git.
+# make test-cluster: test on a Slurm of one node that it starts and stops. Needs root on Debian or Ubuntu.
 PYTHON ?= python3
+CLUSTER_TESTS ?= tests/cluster
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
@@ -16,6 +18,11 @@ test: .venv/installed-dev
 # Processes killed at fifty random moments, full disks, broken files; `make test` has a short form.
 test-faults: .venv/installed-dev
 	P2P_KILLS=50 $(BIN)/python -m pytest tests/faults -rA
+
+test-cluster: .venv/installed-dev
+	@variables="$$($(BIN)/python tests/cluster/cluster.py start)" && eval "$$variables" && \
+	{ $(BIN)/python -m pytest --durations=0 $(CLUSTER_TESTS); status=$$?; \
+	$(BIN)/python tests/cluster/cluster.py stop; exit $$status; }
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -134,8 +134,9 @@ def _install() -> None:
     if shutil.which("apt-get") is None:
         raise SystemExit(f"no apt-get here: install Slurm and munge ({', '.join(PROGRAMS)}), then start again")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt_get = ["apt-get", "--quiet", "--option=Acquire::Retries=3"]
     for command in ("update", "install --yes --no-install-recommends slurm-wlm munge"):
-        subprocess.run(["apt-get", "--quiet", *command.split()], env=environment, check=True, stdout=sys.stderr)
+        subprocess.run([*apt_get, *command.split()], env=environment, check=True, stdout=sys.stderr)
 
 
 def _write_config(folder: Path) -> None:

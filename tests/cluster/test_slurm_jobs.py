@@ -11,11 +11,9 @@ from submitit.helpers import Checkpointable
 
 from sweeps.slurm import SlurmSettings, cancel, states, submit
 from tests.cluster.cluster import fail_node, resume_node
+from tests.cluster.program import needs_cluster
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif("P2P_CLUSTER" not in os.environ, reason='needs eval "$(python tests/cluster/cluster.py start)"'),
-]
+pytestmark = needs_cluster
 
 CLUSTER = Path(os.environ.get("SLURM_CONF", "/slurm.conf")).parent
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "UNKNOWN"}
