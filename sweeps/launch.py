@@ -1,5 +1,6 @@
 """A sweep from checked cells to results: in this process, in several on this machine, or on SLURM."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,8 @@ from sweeps.tracking import track_sweep
 from sweeps.worker import Worker, stopping_on_sigterm
 
 POLL_S = 2.0
+STOPPED = (130, -signal.SIGTERM)
+"""How a worker ends that is asked to stop, at work and before."""
 SLURM_POLL_S = 10.0
 """Slurm's controller serves a whole cluster."""
 
@@ -181,6 +184,7 @@ def _attend(
     """Stay with workers of this machine until they end; Ctrl-C and SIGTERM end them.
 
     Raises:
+        KeyboardInterrupt: they were asked to stop.
         ValueError: none of them could work.
     """
     try:
@@ -195,6 +199,8 @@ def _attend(
     failed = [process for process in processes if process.wait() != 0]
     if failed:
         print(f"{len(failed)} of {len(processes)} workers ended early; see {settings.folder / 'logs'}", file=sys.stderr)
+    if all(process.returncode in STOPPED for process in processes):
+        raise KeyboardInterrupt
     if len(failed) == len(processes):
         log = (settings.folder / "logs" / "local-0.log").read_text().strip().splitlines()
         raise ValueError(f"no worker could go on; the first says: {log[-1] if log else '(nothing)'}")

@@ -126,10 +126,13 @@ class _Shift:
     def _runner(self, work: Work) -> Runner:
         if self._loaded is None or self._loaded[:2] != (work.model, work.metrics):
             self._loaded = None  # frees the memory of the last before the next is loaded
-            scorer = Scorer(self.store, work.metrics, load_networks(work.metrics, work.model.device))
+            try:
+                networks, models = load_networks(work.metrics, work.model.device), load_model(work.model)
+            except (MemoryError, RuntimeError) as error:
+                raise ValueError(f"model {work.model.name} and its metrics cannot be loaded: {error}") from error
             runner = Runner(
-                load_model(work.model),
-                scorer,
+                models,
+                Scorer(self.store, work.metrics, networks),
                 self.store,
                 self.settings.name,
                 self.settings.batch_size,

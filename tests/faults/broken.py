@@ -5,9 +5,15 @@ import sys
 import torch
 
 import sweeps.run
+import sweeps.worker
 from scripts import sweep
 
 draw_group, denoise = sweeps.run.draw_group, sweeps.run.denoise
+PLACES = {
+    "edit_not_finite": (sweeps.run, "denoise"),
+    "source_not_finite": (sweeps.run, "denoise"),
+    "no_memory_for_the_model": (sweeps.worker, "load_model"),
+}
 
 
 def little_memory(models, group, batch_size, progress):
@@ -25,6 +31,11 @@ def no_memory(models, group, batch_size, progress):
     return draw_group(models, group, batch_size, progress)
 
 
+def no_memory_for_the_model(model):
+    """The model does not fit."""
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
 def edit_not_finite(*arguments):
     """The last edit's latents are not finite."""
     drawn = denoise(*arguments)
@@ -40,8 +51,9 @@ def source_not_finite(*arguments):
 
 
 def main():
-    fault = globals()[sys.argv.pop(1)]
-    setattr(sweeps.run, "denoise" if fault.__name__.endswith("finite") else "draw_group", fault)
+    name = sys.argv.pop(1)
+    module, function = PLACES.get(name, (sweeps.run, "draw_group"))
+    setattr(module, function, globals()[name])
     sweep.main()
 
 

@@ -38,6 +38,14 @@ def test_out_of_memory_draws_again_with_half_the_batch(tmp_path, pipeline, undis
     assert (differences > 0).mean() <= 0.001
 
 
+def test_a_model_that_does_not_fit_is_told_of_in_a_line(tmp_path, pipeline, undisturbed):
+    running = sweep(tmp_path, pipeline, undisturbed.seeds, fault="no_memory_for_the_model")
+    assert running.wait() == 2
+    assert "and its metrics cannot be loaded: CUDA out of memory" in running.output.splitlines()[-1]
+    assert "Traceback" not in running.output
+    assert stored(tmp_path) == []
+
+
 def values_apart(folder, undisturbed):
     """By how much the 8-bit values of a sweep's pictures differ from an undisturbed one's."""
     summary = pd.read_parquet(sweep_of(folder) / "summary.parquet")
