@@ -22,7 +22,7 @@ needs_cluster = [
 COMMANDS = Path(sys.executable).parent
 CELLS = 48
 GRID = ["category=animals", "pair=0,2", "seed=range(6)", "edit.k=null,0.3", "edit.self_replace_steps=0.0,0.5"]
-OPTIONS = ["cycle.mode=swap", "metrics=pixel", "tracking=none", "sampler.num_inference_steps=20", "sweep.name=sweep"]
+OPTIONS = ["cycle.mode=swap", "metrics=pixel", "tracking=none", "sampler.num_inference_steps=12", "sweep.name=sweep"]
 SLURM = ["launcher=slurm", "launcher.mem_gb=0.5", "launcher.cpus_per_task=1", "launcher.partition=low"]
 SAME = ["cell_id", "config_id", "status", *HASHES, "ssim", "psnr", "cycle_ssim", "cycle_mse", "unet_samples"]
 
