@@ -1,4 +1,5 @@
 import os
+import signal
 import time
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ def pipeline(tiny_pipeline, tmp_path_factory):
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(program.ROOT))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, by children too
         if processors:  # workers share the processors: one each
             os.sched_setaffinity(0, sorted(processors)[:2])
         yield tiny_pipeline

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from sweeps.pictures import pixel_hash
 from sweeps.store import HASHES, IMAGES, Store
@@ -23,6 +24,7 @@ KILLS = int(os.environ.get("P2P_KILLS", "5"))
 IS_LONG = KILLS > 5
 LIMIT_S = 300.0
 """Seconds after which a process counts as hanging."""
+long_form = pytest.mark.skipif(not IS_LONG, reason="part of the long form: make test-faults")
 ROOT = Path(__file__).parents[2]
 SAME = ["cell_id", "config_id", "status", *HASHES, "ssim", "psnr", "cycle_ssim", "cycle_mse"]
 GRID = ["category=animals,food", "pair=0,2", "edit.k=null,0.3", "edit.self_replace_steps=0.0,0.5", "cycle.mode=swap"]

@@ -5,12 +5,16 @@ import pandas as pd
 import pytest
 
 from sweeps.store import IMAGES, Store
-from tests.faults.program import check, finish, stored, sweep, sweep_of
+from tests.faults.program import check, finish, long_form, stored, sweep, sweep_of
 
 
 @pytest.mark.parametrize(
     ("fault", "failed", "error"),
-    [("no_memory", 8, "MemoryError"), ("edit_not_finite", 8, "not finite"), ("source_not_finite", 32, "the source's")],
+    [
+        ("no_memory", 8, "MemoryError"),
+        pytest.param("edit_not_finite", 8, "not finite", marks=long_form),
+        ("source_not_finite", 32, "the source's"),
+    ],
 )
 def test_cells_that_fail_are_rows_and_are_made_good_later(tmp_path, pipeline, undisturbed, fault, failed, error):
     running = sweep(tmp_path, pipeline, undisturbed.seeds, fault=fault)

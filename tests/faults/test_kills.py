@@ -22,6 +22,7 @@ from tests.faults.program import (
     files,
     finish,
     is_interrupted,
+    long_form,
     parts,
     resume,
     stored,
@@ -30,15 +31,15 @@ from tests.faults.program import (
 )
 
 SEED = int(os.environ.get("P2P_SEED", random.SystemRandom().randrange(10**6)))
+LOCAL = ("launcher=local", "launcher.workers=2")
 STARTING = 0.1
 """Share of the kills that come before the program has planned its work."""
-long_form = pytest.mark.skipif(not IS_LONG, reason="part of the long form: make test-faults")
 
 
 @pytest.mark.parametrize(
     ("option", "kills"),
     [
-        ("images.pack=false", KILLS if IS_LONG else KILLS - 3),
+        ("images.pack=false", KILLS if IS_LONG else KILLS - 2),
         ("images.pack=true", KILLS // 5),
         ("images.keep=none", KILLS // 5),
     ],
@@ -62,7 +63,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path, p
     check(tmp_path, large.summary)
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "p2p-cancel"])
+@pytest.mark.parametrize("how", ["SIGINT", "p2p-cancel", pytest.param("SIGTERM", marks=long_form)])
 def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tmp_path, pipeline, undisturbed, how):
     running = sweep(tmp_path, pipeline, undisturbed.seeds)
     running.until(lambda: parts(tmp_path) and read_status(running.sweep).running)
@@ -70,9 +71,11 @@ def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tm
     assert (status.cells, status.workers) == (len(undisturbed.summary), 1)
     assert status.done + status.running + status.missing == status.cells
     if how == "p2p-cancel":
+        running.send(signal.SIGSTOP)  # or the sweep may be done before the other program has started
         cancel = Running(tmp_path, "scripts.cancel", "results/sweep")
         assert cancel.wait() == 0, cancel.output
         assert f"process {running.pid}" in cancel.output
+        running.send(signal.SIGCONT)
     else:
         running.send(getattr(signal, how))
     assert is_interrupted(running.wait()), running.output
@@ -84,6 +87,7 @@ def test_a_sweep_that_is_asked_to_stop_stores_what_is_drawn_and_goes_on_later(tm
     check(tmp_path, undisturbed.summary)
 
 
+@long_form
 def test_status_after_a_kill_says_that_nothing_runs(tmp_path, pipeline, undisturbed):
     running = sweep(tmp_path, pipeline, undisturbed.seeds)
     running.until(lambda: parts(tmp_path) and read_status(running.sweep).running).send(signal.SIGSTOP)
@@ -98,14 +102,14 @@ def test_status_after_a_kill_says_that_nothing_runs(tmp_path, pipeline, undistur
     check(tmp_path, undisturbed.summary)
 
 
-@pytest.mark.parametrize("launcher", ["process", pytest.param("local", marks=long_form)])
+@pytest.mark.parametrize("launcher", [(), pytest.param(LOCAL, marks=long_form)])
 def test_two_commands_at_once_share_a_sweep(tmp_path, pipeline, undisturbed, launcher):
-    options = [undisturbed.seeds, f"launcher={launcher}"]
-    both = [sweep(tmp_path, pipeline, *options) for _ in range(2)]
+    both = [sweep(tmp_path, pipeline, undisturbed.seeds, *launcher) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0], "\n".join(one.output for one in both)
     check(tmp_path, undisturbed.summary)
 
 
+@long_form
 def test_what_a_killed_worker_leaves_is_done_by_the_others(tmp_path, pipeline, undisturbed):
     running = start_workers(tmp_path, pipeline, undisturbed)
     os.kill(holders(running)[0]["pid"], signal.SIGKILL)
@@ -151,7 +155,7 @@ def test_workers_outlive_a_killed_command_and_the_next_waits_for_them(tmp_path, 
 
 @long_form
 def test_workers_are_cancelled_as_soon_as_they_start(tmp_path, pipeline, undisturbed):
-    running = sweep(tmp_path, pipeline, undisturbed.seeds, "launcher=local", "launcher.workers=2")
+    running = sweep(tmp_path, pipeline, undisturbed.seeds, *LOCAL)
     running.until(lambda: len(files(running.sweep / "claims" / "workers")) == 2)
     cancel = Running(tmp_path, "scripts.cancel", "results/sweep")
     assert cancel.wait() == 0, cancel.output
@@ -164,7 +168,7 @@ def test_workers_are_cancelled_as_soon_as_they_start(tmp_path, pipeline, undistu
 
 def start_workers(folder, pipeline, undisturbed):
     """A sweep with two workers that both have begun to store."""
-    running = sweep(folder, pipeline, undisturbed.seeds, "launcher=local", "launcher.workers=2")
+    running = sweep(folder, pipeline, undisturbed.seeds, *LOCAL)
     running.until(lambda: len(parts(folder)) > 1 and len(holders(running)) == 2)
     assert running.status is None, running.output
     return running
