@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metrics.calibration.questions import QUESTIONS
+from scripts.calibrate import fingerprint, main, parse_arguments, world_metrics
+
+
+def test_every_metric_of_the_worlds_sweeps_is_calibrated() -> None:
+    assert set(world_metrics().names) == set(QUESTIONS)
+
+
+def test_the_fingerprint_follows_the_seed() -> None:
+    assert fingerprint(world_metrics(), 0) == fingerprint(world_metrics(), 0)
+    assert fingerprint(world_metrics(), 0) != fingerprint(world_metrics(), 1)
+
+
+def test_too_few_pairs_are_refused(capsys) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["--pairs", "3"])
+    assert "--pairs must be 10 or more, got 3" in capsys.readouterr().err
+
+
+def test_the_command_writes_the_same_files_again_from_its_cache(tmp_path: Path, capsys) -> None:
+    def run(name: str) -> dict[str, bytes]:
+        folder = tmp_path / name
+        main(["--pairs", "10", "--workers", "1", "--out", str(folder), "--cache", str(tmp_path / "cache")])
+        return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    first = run("first")
+    (stored,) = (tmp_path / "cache").rglob("*.parquet")
+    written = stored.stat().st_mtime_ns
+    assert run("second") == first
+    assert stored.stat().st_mtime_ns == written
+    assert set(first) == {"README.md", "calibration.csv", "nuisances.csv", "calibration.png", "calibration.pdf"}
+    answers = pd.read_csv(tmp_path / "first" / "calibration.csv")
+    minima = answers.query("category == 'all' and minimum.notna()").set_index("metric")["minimum"]
+    assert minima.to_dict() == {
+        "clip_score": 0.95,
+        "clip_directional": 0.95,
+        "lpips": 0.8,
+        "identity_distance": 0.95,
+        "attribute_success": 0.95,
+    }
+    assert "What each metric is blind to" in capsys.readouterr().out
