@@ -24,7 +24,7 @@ from sweeps.provenance import mixtures, renewals
 from sweeps.settings import LocalSettings, SweepSettings
 from sweeps.shards import Work, make_shards, make_works
 from sweeps.slurm import SlurmSettings
-from sweeps.status import record_job
+from sweeps.status import record_job, recorded_jobs
 from sweeps.store import Store
 from sweeps.tables import terminal_table, write_tables
 from sweeps.tracking import track_sweep
@@ -152,6 +152,9 @@ def _submit(todo: Sequence[Work], settings: SweepSettings, launcher: SlurmSettin
     workers = [Worker(_bare(shard.works), settings, f"slurm-{i:05d}") for i, shard in enumerate(shards)]
     finish = replace(finish, works=_bare(finish.works))
     ids = slurm.submit(workers, finish, settings.folder, settings.name, launcher)
+    for _, job in recorded_jobs(settings.folder):
+        if slurm.are_going_on(job["ids"]):
+            print(f"SLURM jobs {slurm.in_words(job['ids'])} of an earlier command still work on it; these join them")
     record_job(settings.folder, {"kind": "slurm", "ids": ids}, f"slurm-{ids[0]}")
     return ids
 

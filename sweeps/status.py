@@ -107,7 +107,7 @@ def cancel(folder: Path) -> list[str]:
     """
     Store(folder).plan()
     stopped = []
-    for path, job in _jobs(folder):
+    for path, job in recorded_jobs(folder):
         if job["kind"] == "slurm":
             cancel_jobs(job["ids"])
             stopped.append(f"SLURM jobs {in_words(job['ids'])}")
@@ -128,7 +128,8 @@ def record_job(folder: Path, job: dict[str, Any], name: str) -> None:
     (folder / "jobs" / f"{name}.json").write_text(json.dumps(job))
 
 
-def _jobs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def recorded_jobs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What `record_job` wrote, and where."""
     for path in sorted((folder / "jobs").glob("*.json")):
         yield path, json.loads(path.read_text())
 
