@@ -109,7 +109,8 @@ class Answer(NamedTuple):
     """One row of the report.
 
     Attributes:
-        metric, question, statistic, category: what was asked of which pairs.
+        metric, question, statistic: what was asked.
+        category: of which pairs: `all`, a category, or `category, factor` for orders that have a minimum.
         estimate: the answer, oriented so that high is right whatever the metric's direction.
         same_pair: the share of pairs ordered right when only values of one pair are compared; None for correlations.
         minimum: what is asked for, or None.
@@ -124,6 +125,11 @@ class Answer(NamedTuple):
     minimum: float | None
 
     @property
+    def is_factor(self) -> bool:
+        """Whether it is of the pairs of one factor alone."""
+        return "," in self.category
+
+    @property
     def verdict(self) -> str:
         """`met`, `missed`, or nothing where no minimum is asked."""
         if self.minimum is None:
@@ -132,7 +138,7 @@ class Answer(NamedTuple):
 
 
 def answer_all(scores: pd.DataFrame, seed: int = 0) -> list[Answer]:
-    """Every question about the metrics that the table has, over all categories and for each.
+    """Every question about the metrics that the table has, over all pairs and by category; minima by factor too.
 
     Raises:
         ValueError: a metric of the table has no question.
@@ -141,13 +147,15 @@ def answer_all(scores: pd.DataFrame, seed: int = 0) -> list[Answer]:
     unasked = sorted(set(asked) - set(QUESTIONS))
     if unasked:
         raise ValueError(f"no question is known about {', '.join(unasked)}; add them to QUESTIONS")
-    parts = {ALL: scores} | dict(iter(scores.groupby("category", sort=False)))
+    parts = {ALL: scores} | {str(name): part for name, part in scores.groupby("category", sort=False)}
+    named = scores["category"] + ", " + scores["factor"]
+    factors = {str(name): part for name, part in scores.groupby(named)}
     answers = []
-    for metric in QUESTIONS:
-        if metric in asked:
-            for question in QUESTIONS[metric]:
-                found = (_answer(metric, question, str(name), part, seed) for name, part in parts.items())
-                answers += [answer for answer in found if answer.estimate.number]
+    for metric in (name for name in QUESTIONS if name in asked):
+        for question in QUESTIONS[metric]:
+            of = parts | factors if isinstance(question, Order) and question.minimum is not None else parts
+            found = (_answer(metric, question, name, part, seed) for name, part in of.items())
+            answers += [answer for answer in found if answer.estimate.number]
     return answers
 
 

@@ -90,7 +90,8 @@ def report(answers: Sequence[Answer], moved: Sequence[Shift], scores: pd.DataFra
             "\n## Every question\n",
             _markdown(overall),
             "\n## Minima by category\n",
-            _categories([answer for answer in answers if answer.minimum is not None]),
+            _categories([answer for answer in answers if answer.minimum is not None and not answer.is_factor]),
+            "\n`calibration.csv` has every question by category, and orders that have a minimum by factor.",
             "\n## Nuisances\n",
             _NUISANCES_TEXT,
             _nuisances(moved),
@@ -126,9 +127,9 @@ def _loose(answers: Sequence[Answer]) -> list[str]:
 
 
 def _worst(answers: Sequence[Answer]) -> list[str]:
-    """The categories that miss a minimum."""
+    """The categories and factors that miss a minimum."""
     missed = [answer for answer in answers if answer.verdict == "missed" and answer.category != ALL]
-    where = ", ".join(f"{answer.category} ({answer.estimate.value:.2f})" for answer in missed)
+    where = " and ".join(f"{answer.category} ({answer.estimate.value:.4f})" for answer in missed)
     return [f"is below its minimum of {missed[0].minimum:g} in {where}"] if missed else []
 
 

@@ -112,7 +112,8 @@ def test_a_missed_minimum_is_said() -> None:
     answers = answer_all(table(attribute_success=[0.0, 1.0, 0.0, 0.0]))
     missed = next(answer for answer in answers if answer.minimum is not None)
     assert missed.verdict == "missed"
-    assert "is below its minimum of 0.95 in food" in blindness(answers, [])["attribute_success"]
+    said = blindness(answers, [])["attribute_success"]
+    assert "is below its minimum of 0.95 in food (0.2500) and food, dish (0.2500)" in said
 
 
 def test_a_metric_without_questions_is_refused() -> None:
