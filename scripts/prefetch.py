@@ -14,7 +14,6 @@ from scripts.command_line import refusals, run
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
 def prefetch(config: DictConfig) -> None:
     """Fetch, and say what lies where."""
-    from metrics.loading import MetricsConfig, load_networks
     from p2p.loading import locate_model
     from sweeps.config import model_config
 
@@ -23,9 +22,22 @@ def prefetch(config: DictConfig) -> None:
         model = model_config(values["model"])
         files = locate_model(model.path, model.revision, model.config, model.lora)
         print(f"model {model.name}: {files.folder}")
-        metrics = MetricsConfig.from_mapping(values["metrics"])
-        load_networks(metrics, "cpu")
-        print(f"metrics: {', '.join(metrics.names) or 'none'}")
+        names = _fetch_networks(values["metrics"])
+        print(f"metrics: {', '.join(names) or 'none'}")
+
+
+def _fetch_networks(values: Any) -> tuple[str, ...]:
+    """Load the networks of sweeps' or PIE-Bench's metrics; the metrics' names."""
+    from metrics.loading import MetricsConfig, load_networks
+    from metrics.pie_loading import PieConfig, is_pie, load_pie_networks
+
+    if is_pie(values):
+        pie = PieConfig.from_mapping(values)
+        load_pie_networks(pie, "cpu")
+        return pie.names
+    metrics = MetricsConfig.from_mapping(values)
+    load_networks(metrics, "cpu")
+    return metrics.names
 
 
 def main() -> None:

@@ -7,11 +7,27 @@ import pandas as pd
 
 from sweeps.cells import PIXELS_VERSION, Cell
 
+SCORE_SOURCES = "score_sources"
+"""Where a summary carries the lines of `score_sources` (`DataFrame.attrs`)."""
+
 
 def mixtures(summary: pd.DataFrame) -> list[str]:
-    """A line for everything that differs between the drawn cells and is no setting: how many cells have which."""
+    """A line for everything that differs between the drawn cells, or their scores, and is no setting: how many."""
     drawn = summary[summary["status"] == "ok"]
-    return [f"{name} differs: {_counts(column)}" for name, column in _sources(drawn) if column.nunique() > 1]
+    lines = [f"{name} differs: {_counts(column)}" for name, column in _sources(drawn) if column.nunique() > 1]
+    return [*lines, *summary.attrs.get(SCORE_SOURCES, [])]
+
+
+def score_sources(scores: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
+    """A line for every metric that has older scores beside those in use, or scores of several versions or networks."""
+    lines = []
+    for metric, used in newest.groupby("metric", sort=False):
+        old = int((scores["metric"] == metric).sum()) - len(used)
+        sources = "version " + used["metric_version"].astype(str) + " by " + used["network"].astype(str)
+        if old or sources.nunique() > 1:
+            older = f"; {old} older scores are kept and not used" if old else ""
+            lines.append(f"scores of {metric} are the newest: {_counts(sources)}{older}")
+    return lines
 
 
 def renewals(edits: pd.DataFrame, to_draw: Sequence[Cell]) -> list[str]:

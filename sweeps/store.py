@@ -20,7 +20,7 @@ from torch import Tensor
 from metrics.score import Score
 from sweeps.files import write_atomically
 from sweeps.pictures import ImageSettings, Key, load_picture, present, write_archive, write_loose
-from sweeps.provenance import superseded
+from sweeps.provenance import SCORE_SOURCES, score_sources, superseded
 
 IMAGES = ("source_image", "target_image", "cycle_image")
 """The columns of recorded paths; null where a picture is not kept or there is none."""
@@ -160,9 +160,8 @@ class Store:
         return rows.drop_duplicates("cell_id", keep="last").reset_index(drop=True)
 
     def scores(self) -> pd.DataFrame:
-        """The newest score of every cell and metric."""
-        rows = self.read("scores").to_pandas().sort_values("metric_version", kind="stable")
-        return rows.drop_duplicates(["cell_id", "metric"], keep="last").reset_index(drop=True)
+        """The newest score of every cell and metric: of the highest version, then the last stored."""
+        return _newest(self.read("scores").to_pandas())
 
     def done(self) -> set[str]:
         """The cells that are stored, with those of their pictures that were kept."""
@@ -178,11 +177,14 @@ class Store:
 
         Cells that were drawn again with other weights or another `pixels_version` are left out.
         """
-        edits, scores = self.edits(), self.scores()
+        edits, stored = self.edits(), self.read("scores").to_pandas()
         edits = edits[~superseded(edits)]
+        stored = stored[stored["cell_id"].isin(edits["cell_id"])].drop_duplicates()
+        scores = _newest(stored)
         wide = scores.pivot(index="cell_id", columns="metric", values="value").astype("float64")
         summary = edits.merge(wide, left_on="cell_id", right_index=True, how="left")
         summary = summary.sort_values(["category", "pair", "seed", "config_id", "cell_id"]).reset_index(drop=True)
+        summary.attrs[SCORE_SOURCES] = score_sources(stored, scores)
         buffer = io.BytesIO()
         summary.to_parquet(buffer, index=False)
         write_atomically(self.summary_path, buffer.getvalue())
@@ -217,6 +219,11 @@ class Store:
         pq.write_table(rows, buffer, write_page_checksum=True)
         name = f"{time.time_ns():020d}-{part}-{os.getpid()}.parquet"
         write_atomically(self.folder / table / name, buffer.getvalue())
+
+
+def _newest(scores: pd.DataFrame) -> pd.DataFrame:
+    ordered = scores.sort_values("metric_version", kind="stable")
+    return ordered.drop_duplicates(["cell_id", "metric"], keep="last").reset_index(drop=True)
 
 
 def _contents(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes | OSError]]:

@@ -119,7 +119,7 @@ def terminal_table(summary: pd.DataFrame) -> str:
     rows = [[*_kind_cells(kinds, config_id, counts), *_plain(means, metrics, best, config_id)] for config_id in shown]
     heads = ["", *kinds.columns.drop("mark"), "n", *(["failed"] if counts["failed"].any() else [])]
     heads += [f"{_SHORT.get(metric.name, metric.label)}{_arrow(metric)}" for metric in metrics]
-    lines = _aligned([heads, *rows])
+    lines = aligned([heads, *rows])
     return "\n".join([*lines, *_notes(kinds, shown, metrics, summary)])
 
 
@@ -221,7 +221,7 @@ def _plain(means: pd.DataFrame, metrics: Sequence[Metric], best: Mapping[str, se
     ]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines, columns aligned to the right and as far apart as the width allows."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     gap = "  " if sum(widths) + 2 * len(widths) <= _WIDTH else " "
