@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -153,6 +154,9 @@ def _load_structure(config: NetworkConfig, device: torch.device) -> nn.Module:
 def _pretrained(where: str, config: NetworkConfig, load: Callable[[str], Any]) -> Any:
     """What transformers reads from a folder or has by a hub id."""
     source = str(config.model) if config.path is None else str(resolve_path(config.path))
+    if config.path is not None and not Path(source).is_dir():
+        missing = FileNotFoundError("there is no such folder")
+        raise _not_to_be_had(where, source, "a folder that save_pretrained wrote", missing)
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from metrics import registry, score
+from scripts import prefetch, sweep
 from scripts import score as command
-from scripts import sweep
 
 GRID = ["-m", "category=animals", "pair=0,2", "edit.k=null,0.3"]
 
@@ -179,3 +179,10 @@ def test_pie_without_weights_names_them_and_the_remedy(run, bench):
     assert (status, err.count("\n")) == (2, 1)
     assert "metrics.networks.structure: " in err
     assert "p2p-prefetch metrics=pie" in err
+
+
+def test_prefetch_takes_the_metrics_of_pie(run):
+    status, out, err = run(prefetch, "metrics=pie_pixel")
+    assert (status, out.splitlines()[-1]) == (0, "metrics: pie_psnr, pie_mse, pie_ssim"), err
+    status, _, err = run(prefetch, "metrics=pie", "metrics.networks.lpips.path=a.pth", "metrics.networks.clip.path=a")
+    assert status == 2
