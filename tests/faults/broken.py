@@ -18,10 +18,11 @@ PLACES = {
 
 def little_memory(models, group, batch_size, progress):
     """Memory suffices for four latents a call; with more it runs out on the way."""
-    drawn = draw_group(models, group, batch_size, progress)
-    if batch_size > 4:
+
+    def run_out(samples):
         raise torch.OutOfMemoryError("CUDA out of memory")
-    return drawn
+
+    return draw_group(models, group, batch_size, run_out if batch_size > 4 else progress)
 
 
 def no_memory(models, group, batch_size, progress):

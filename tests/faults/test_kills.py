@@ -50,7 +50,7 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path, p
         running = sweep(tmp_path, pipeline, large.seeds, option)
         if moments.random() >= STARTING:
             running.until(running.has_begun)
-        end = time.monotonic() + moments.uniform(0, large.load_s + 2 * large.work_s / kills)
+        end = time.monotonic() + moments.uniform(0, large.load_s + large.work_s / kills)
         running.until(lambda end=end: time.monotonic() >= end).send(signal.SIGKILL).wait()
         print(f"P2P_SEED={SEED}: status {running.status}, {len(stored(tmp_path))} cells stored")
         assert running.status in (-signal.SIGKILL, 0), running.output
