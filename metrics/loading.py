@@ -80,6 +80,8 @@ class MetricsConfig:
         names = values.get("names") or ()
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"metrics.names must be a list of metrics, got {names!r}; known: {', '.join(METRICS)}")
+        if any(name.startswith("pie_") for name in names):
+            raise ValueError("PIE-Bench's metrics are for p2p-score pie.data=... pie.edited=..., not for sweeps")
         networks = values.get("networks") or {}
         check_keys("metrics.networks", networks, NetworksConfig)
         config = cls(tuple(names), NetworksConfig(**{kind: _network(kind, networks[kind]) for kind in networks}))

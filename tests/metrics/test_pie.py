@@ -15,6 +15,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, ViTConfig, ViTModel
 
 import conf
+from metrics.loading import MetricsConfig
 from metrics.pie import PIE_METRICS, PieEdit, PieNetworks, decode_mask, score_pie, structure_distance, take_edit
 from metrics.pie_loading import PieConfig, is_pie, load_pie_networks
 from sweeps.pie_bench import read_mapping
@@ -194,6 +195,12 @@ def test_configs_are_valid(name):
     values = yaml.safe_load((Path(conf.__file__).parent / f"metrics/{name}.yaml").read_text())
     assert set(PieConfig.from_mapping(values).names) <= set(PIE_METRICS)
     assert is_pie(values)
+
+
+def test_sweeps_refuse_the_metrics_of_pie():
+    values = yaml.safe_load((Path(conf.__file__).parent / "metrics/pie.yaml").read_text())
+    with pytest.raises(ValueError, match="are for p2p-score pie.data"):
+        MetricsConfig.from_mapping(values)
 
 
 @pytest.mark.parametrize(
