@@ -4,10 +4,6 @@ from sweeps.slurm import cancel
 from tests.cluster.program import Sweep
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "cluster: needs a Slurm that tests/cluster/cluster.py started")
-
-
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, tiny_pipeline):
     """The sweep as one process draws it."""
