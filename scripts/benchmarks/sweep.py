@@ -81,14 +81,14 @@ def sweep_variants(models: Models, cells: Sequence[Cell], batch_size: int) -> di
             )
         return 2 * sampler.num_inference_steps * len(cells)
 
-    def drawn(groups: Sequence[Group]) -> Callable[[], int]:
+    def drawn(groups: Sequence[Group], batch_size: int = batch_size) -> Callable[[], int]:
         return lambda: sum(draw_group(models, one, batch_size).unet_samples for one in groups)
 
     unshared = plan_group(cells)
     vars(unshared)["plan"] = plan_streams(unshared.streams, sampler.num_inference_steps, merge_edits=False)
     return {
         "plain generation": plain,
-        "cell by cell": drawn([plan_group([cell]) for cell in cells]),
+        "cell by cell": drawn([plan_group([cell]) for cell in cells], batch_size=1),
         "shared source": drawn([unshared]),
         "shared prefixes": drawn([group]),
     }

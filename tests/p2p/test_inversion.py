@@ -5,9 +5,10 @@ import torch
 
 from p2p.inversion import encode_pictures, invert
 from p2p.loading import load_models
+from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
-from p2p.streams import CompiledStream
+from p2p.streams import Stream
 from p2p.world.captions import caption
 from p2p.world.scenes import render, sample_scene
 from sweeps.config import WORLD_PATH
@@ -21,7 +22,7 @@ def test_where_the_noise_prediction_does_not_depend_on_the_latents_inversion_is_
     latents = prepare_latents(models, 0, 64, 64)
     noise = invert(models, latents, embeds, 10)
     scheduler = make_scheduler(models, "ddim", 10)
-    drawn = denoise(models, scheduler, [CompiledStream(prompt)], embeds, negative, noise, 1.0).latents
+    drawn = denoise(models, scheduler, plan_streams([Stream(prompt)], 10), embeds, negative, noise, 1.0).latents
     torch.testing.assert_close(drawn, latents, rtol=0, atol=1e-6)
     assert float((noise - latents).abs().max()) > 0.1
 
@@ -37,7 +38,7 @@ def test_the_world_s_pictures_come_back_from_their_inversion():
         latents = encode_pictures(models, torch.from_numpy(render(scene)).permute(2, 0, 1)[None])
         noise = invert(models, latents, embeds, 50)
         scheduler = make_scheduler(models, "ddim", 50)
-        drawn = denoise(models, scheduler, [CompiledStream(prompt)], embeds, negative, noise, 1.0).latents
+        drawn = denoise(models, scheduler, plan_streams([Stream(prompt)], 50), embeds, negative, noise, 1.0).latents
         pictures = decode_latents(models, torch.cat([latents, drawn])).float() / 255
         assert float(-10 * (pictures[0] - pictures[1]).square().mean().log10()) >= 35
 

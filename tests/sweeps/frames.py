@@ -54,7 +54,7 @@ def row(k=0.3, cross=0.8, self_=0.2, v=0.0, **changes) -> dict:
         "wall_s": 0.3,
         "device": "cpu",
         "dtype": "float32",
-        "settings_id": f"{k} {cross} {self_} {v}",
+        "settings_id": None,
         "model_digest": "0" * 16,
         "pixels_version": 1,
         "versions": "{}",
