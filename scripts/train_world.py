@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from p2p.world.training import card, classifier, clip, diffusion, evaluate, export, identity, vae
+from p2p.world.training import card, classifier, clip, diffusion, evaluate, export, identity, segmenter, vae
 from p2p.world.training.data import Pictures, pictures
 from p2p.world.training.settings import read_settings
 
@@ -99,6 +99,20 @@ def export_pipeline(place: Workplace) -> None:
     export.save_pipeline(denoiser, place.vae(vae.REFINED, vae.DECODER), place.out)
 
 
+def train_segmenter(place: Workplace) -> None:
+    """The segmenter; it sees pictures through the exported autoencoder too."""
+    settings = place.settings(segmenter.SegmenterSettings, "segmenter")
+    exported = vae.AutoencoderKL.from_pretrained(place.out / "vae", torch_dtype=torch.float32).eval()
+    seed = place.settings(PictureSettings, "pictures").seed
+    segmenter.train_segmenter(settings, exported, seed, place.runs)
+
+
+def export_segmenter(place: Workplace) -> None:
+    """The segmenter, from the checkpoint as it stands."""
+    settings = place.settings(segmenter.SegmenterSettings, "segmenter")
+    export.save_network(segmenter.load_segmenter(settings, place.runs), settings.config(), place.out / "segmenter")
+
+
 def export_metrics(place: Workplace) -> None:
     """The metric networks, from the checkpoints as they stand."""
     attributes = place.settings(classifier.ClassifierSettings, "classifier")
@@ -128,6 +142,8 @@ STAGES: dict[str, Callable[[Workplace], None]] = {
     "clip": train_clip,
     "identity": train_identity,
     "export_pipeline": export_pipeline,
+    "segmenter": train_segmenter,
+    "export_segmenter": export_segmenter,
     "export_metrics": export_metrics,
     "evaluate": measure,
 }

@@ -1,4 +1,4 @@
-"""The world's metric networks: attribute classifier, face identity encoder and perceptual distance.
+"""The world's metric networks: attribute classifier, segmenter, face identity encoder and perceptual distance.
 
 Each is built from its weights folder's config.json, `Network(**config)`, and reads pictures of shape
 (batch, 3, 128, 128) in the range its docstring states.
@@ -9,12 +9,17 @@ from collections.abc import Mapping, Sequence
 import lpips
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 Head = tuple[str, str]
 
 CATEGORY_HEAD: Head = ("all", "category")
+
+Region = tuple[str, str]
+"""A factor and the value that it would take."""
+HEAD_CATEGORY, HEAD = "faces", "head"
+HEAD_REGION: Region = (HEAD, HEAD)
 
 
 class _Residual(nn.Module):
@@ -111,6 +116,74 @@ class IdentityEncoder(nn.Module):
     def forward(self, images: Float[Tensor, "batch 3 128 128"]) -> Float[Tensor, "batch dim"]:
         """Embeddings of unit length; their dot product is the similarity of two people."""
         return F.normalize(self.project(self.embedder(images)), dim=-1)
+
+
+class Segmenter(nn.Module):
+    """Shows where a picture would change if a captioned factor had another value, and where a face's head is.
+
+    A U-Net (Ronneberger et al., 2015) from half the picture's size downwards, with an output a value. Reads pictures in
+    [0, 1]; `factors` is the world's table category -> factor -> values, which fixes the regions and their order.
+    """
+
+    def __init__(self, channels: Sequence[int], factors: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        super().__init__()
+        self.regions: dict[str, tuple[Region, ...]] = {
+            category: tuple((factor, value) for factor, values in rows.items() for value in values)
+            + ((HEAD_REGION,) if category == HEAD_CATEGORY else ())
+            for category, rows in factors.items()
+        }
+        self.trunk = Trunk(channels)
+        widths = list(reversed(channels))
+        self.merges = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(deep + fine, fine, 3, padding=1, bias=False), nn.BatchNorm2d(fine), nn.ReLU(), _Residual(fine)
+            )
+            for deep, fine in zip(widths, widths[1:], strict=False)
+        )
+        self.heads = nn.ModuleDict(
+            {category: nn.Conv2d(channels[0], 4 * len(regions), 1) for category, regions in self.regions.items()}
+        )
+
+    def features(self, images: Float[Tensor, "batch 3 128 128"]) -> Float[Tensor, "batch channels 64 64"]:
+        """What `locate` reads, of any category."""
+        *finer, features = self.trunk(images * 2 - 1)
+        for merge, fine in zip(self.merges, reversed(finer), strict=True):
+            features = merge(torch.cat([F.interpolate(features, scale_factor=2), fine], dim=1))
+        return features
+
+    def locate(
+        self, features: Float[Tensor, "batch channels 64 64"], category: str
+    ) -> Float[Tensor, "batch regions 128 128"]:
+        """Logits of the category's `regions`."""
+        return F.pixel_shuffle(self.heads[category](features), 2)
+
+    @torch.no_grad()
+    def predict(
+        self, images: Float[Tensor, "batch 3 128 128"], category: str, wanted: Mapping[str, str] | None = None
+    ) -> dict[str, Bool[Tensor, "batch 128 128"]]:
+        """For each factor of the category the pixels that change with it; for faces, under `head`, those of the head.
+
+        Args:
+            images: pictures of the category.
+            category: which.
+            wanted: the new values of factors; others may take any value.
+
+        Raises:
+            ValueError: no such category, factor or value.
+        """
+        if category not in self.regions:
+            raise ValueError(f"category must be one of {', '.join(self.regions)}, got {category!r}")
+        regions, wanted = self.regions[category], wanted or {}
+        for region in wanted.items():
+            if region not in regions:
+                known = ", ".join(f"{factor}={value}" for factor, value in regions)
+                raise ValueError(f"wanted must be among {known}, got {'='.join(region)}")
+        seen = self.locate(self.features(images), category) > 0
+        found: dict[str, Tensor] = {}
+        for (factor, value), mask in zip(regions, seen.unbind(1), strict=True):
+            if wanted.get(factor, value) == value:
+                found[factor] = found[factor] | mask if factor in found else mask
+        return found
 
 
 class WorldLPIPS(lpips.LPIPS):

@@ -120,6 +120,19 @@ def change_mask(first: Scene, second: Scene) -> np.ndarray:
     return (render(first) != render(second)).any(axis=-1)
 
 
+def head_mask(scene: Scene) -> np.ndarray:
+    """The pixels of a face's head, crown to chin with the ears, under hair and hat too; bool of shape (128, 128).
+
+    Raises:
+        ValueError: the scene is no face.
+    """
+    if scene.category != "faces":
+        raise ValueError(f"a head needs a scene of faces, got {scene.category}")
+    image = Image.new("RGB", (CANVAS, CANVAS))
+    faces.paint_head(image, scene.factors, Nuisance(scene.subject), Nuisance(scene.setting))
+    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX))[..., 0] > 127
+
+
 def _sample_value(factor: str, allowed: tuple[str, ...], rng: np.random.Generator) -> str:
     if factor in _ABSENT_SHARE and rng.random() < _ABSENT_SHARE[factor]:
         return "none"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from p2p.world.drawing.pen import COLORS, Color, Nuisance, Pen, curve, gradient, mix, oval, shade
+from p2p.world.drawing.pen import CANVAS, COLORS, Color, Nuisance, Pen, curve, gradient, mix, oval, shade
 
 HAIR: dict[str, Color] = {
     "brown": (112, 68, 38),
@@ -42,6 +42,7 @@ _BACKDROPS: tuple[Color, ...] = (
     (236, 228, 206),
 )
 _DARK: Color = (44, 30, 30)
+_WHITE: Color = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,27 @@ class Person:
         )
 
 
+def head_box(subject: Nuisance, setting: Nuisance) -> tuple[float, float, float, float]:
+    """The head's middle (x, y), width and height, ears and chin included, as shares of the picture's sides."""
+    person, (x, y, scale, _) = Person.draw(subject), _place(setting)
+    chin = 0.98 * person.height  # where the curve of the jaw is lowest
+    middle = y + scale * (chin - person.height) / 2
+    size = 2 * scale * (person.width + 9), scale * (chin + person.height)
+    return x / CANVAS, middle / CANVAS, size[0] / CANVAS, size[1] / CANVAS
+
+
+def _place(setting: Nuisance) -> tuple[float, float, float, bool]:
+    """The face's origin on the canvas, its scale, and whether it is mirrored."""
+    x, y = 128 + setting.uniform("x", -10, 10), 128 + setting.uniform("y", -4, 8)
+    return x, y, setting.uniform("size", 0.94, 1.1), setting.flag("mirrored")
+
+
 def paint(image: Image.Image, factors: Mapping[str, str], subject: Nuisance, setting: Nuisance) -> None:
     """Paint a face on the canvas."""
     person = Person.draw(subject)
     backdrop = setting.pick("backdrop", _BACKDROPS)
     gradient(image, 0, image.height, shade(backdrop, 1.25), shade(backdrop, 0.85))
-    pen = Pen(image).at(
-        128 + setting.uniform("x", -10, 10),
-        128 + setting.uniform("y", -4, 8),
-        setting.uniform("size", 0.94, 1.1),
-        setting.flag("mirrored"),
-    )
+    pen = Pen(image).at(*_place(setting))
     woman = factors["gender"] == "woman"
     hair = subject.tint("hair tint", HAIR[factors["hair"]], 8)
     _hair_behind(pen, person, hair, woman, subject)
@@ -111,6 +122,23 @@ def paint(image: Image.Image, factors: Mapping[str, str], subject: Nuisance, set
         _glasses(pen, person)
     if factors["hat"] != "none":
         _hat(pen, person, subject.tint("hat tint", COLORS[factors["hat"]], 8))
+
+
+def paint_head(image: Image.Image, factors: Mapping[str, str], subject: Nuisance, setting: Nuisance) -> None:
+    """Paint where `paint` has the head, crown to chin and both ears, white; hair and hat hide some of it there."""
+    person, pen = Person.draw(subject), _placed(image, setting)
+    for side in (-1, 1):
+        pen.oval(side * person.width, 2, 9, 15, _WHITE, _WHITE)
+    pen.shape(_face_outline(person, factors["gender"] == "woman"), _WHITE, _WHITE, 3)
+
+
+def _placed(image: Image.Image, setting: Nuisance) -> Pen:
+    return Pen(image).at(
+        128 + setting.uniform("x", -10, 10),
+        128 + setting.uniform("y", -4, 8),
+        setting.uniform("size", 0.94, 1.1),
+        setting.flag("mirrored"),
+    )
 
 
 def _hair_behind(pen: Pen, person: Person, hair: Color, woman: bool, subject: Nuisance) -> None:
