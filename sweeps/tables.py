@@ -3,7 +3,6 @@
 A mean is over the cells that have the value; null never counts as 0. Bold is the best of a column within its category.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from metrics.registry import METRICS, Metric
 from sweeps.configurations import KNOWN, configurations
 from sweeps.files import write_atomically
 from sweeps.provenance import mixtures
+from sweeps.table_text import arrow, escape, head, tex_head, value_text
 
 NULLS = "_nulls"
 """Ends the columns that count the cells drawn without a value."""
@@ -28,15 +28,6 @@ _SHORT = {
     "cycle_lpips": "cycLP",
     "cycle_ssim": "cycSS",
     "cycle_mse": "cycMSE",
-}
-_TEX = {
-    "\\": r"\textbackslash{}",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
 }
 
 
@@ -70,7 +61,7 @@ def markdown(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
     """A `summary_table` as Markdown, one table a category; `mixed` are lines of `provenance.mixtures`."""
     parts = ["# Scores by category and configuration", _legend(table), *mixed]
     settings, metrics = _setting_heads(table), _metrics(table)
-    heads = [*settings, *(f"{metric.label} {_arrow(metric)}" for metric in metrics)]
+    heads = [*settings, *(head(metric) for metric in metrics)]
     for category, rows in table.groupby("category", sort=False):
         cells = _cells(rows, settings, metrics, lambda text: f"**{text}**", lambda text: text.replace("|", r"\|"))
         parts += [f"## {category}", tabulate(cells, headers=heads, tablefmt="pipe", disable_numparse=True)]
@@ -81,14 +72,14 @@ def latex(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
     """A `summary_table` as LaTeX, one `table` a category, `mixed` in comments; needs booktabs."""
     parts = [f"% {line}" for line in ["\\usepackage{booktabs}", *_legend(table).splitlines(), *mixed]]
     settings, metrics = _setting_heads(table), _metrics(table)
-    heads = [_escape(head) for head in settings]
-    heads += [f"\\shortstack{{{_stacked(metric)}}}" for metric in metrics]
+    heads = [escape(name) for name in settings]
+    heads += [tex_head(metric) for metric in metrics]
     for category, rows in table.groupby("category", sort=False):
-        cells = _cells(rows, settings, metrics, lambda text: f"\\textbf{{{text}}}", _escape)
+        cells = _cells(rows, settings, metrics, lambda text: f"\\textbf{{{text}}}", escape)
         lines = [" & ".join(row) + r" \\" for row in cells]
         parts += [
             r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{_escape(str(category))}: means over prompt pairs and seeds.}}",
+            rf"\caption{{{escape(str(category))}: means over prompt pairs and seeds.}}",
             rf"\begin{{tabular}}{{{'l' * len(settings)}{'r' * len(metrics)}}}",
             r"\toprule",
             " & ".join(heads) + r" \\",
@@ -118,7 +109,7 @@ def terminal_table(summary: pd.DataFrame) -> str:
     shown = _most_telling(kinds, best)
     rows = [[*_kind_cells(kinds, config_id, counts), *_plain(means, metrics, best, config_id)] for config_id in shown]
     heads = ["", *kinds.columns.drop("mark"), "n", *(["failed"] if counts["failed"].any() else [])]
-    heads += [f"{_SHORT.get(metric.name, metric.label)}{_arrow(metric)}" for metric in metrics]
+    heads += [f"{_SHORT.get(metric.name, metric.label)}{arrow(metric)}" for metric in metrics]
     lines = aligned([heads, *rows])
     return "\n".join([*lines, *_notes(kinds, shown, metrics, summary)])
 
@@ -156,7 +147,7 @@ def _cells(
     for index, row in rows.iterrows():
         cells = [escape(str(row[head])) for head in heads]
         for metric in metrics:
-            text = _value(row[metric.name], metric)
+            text = value_text(row[metric.name], metric)
             text = bold(text) if index in best[metric.name] else text
             some = 0 < row[f"{metric.name}{NULLS}"] < row["n"]
             cells.append(f"{text} ({row['n'] - row[metric.name + NULLS]} of {row['n']})" if some else text)
@@ -171,23 +162,6 @@ def _best(values: pd.Series, metric: Metric) -> set[Any]:
         return set()
     top = rounded.max() if metric.higher_is_better else rounded.min()
     return set(rounded.index[rounded == top])
-
-
-def _value(value: float, metric: Metric) -> str:
-    return "-" if math.isnan(value) else f"{value:.{metric.digits}f}"
-
-
-def _arrow(metric: Metric) -> str:
-    return {True: "↑", False: "↓", None: ""}[metric.higher_is_better]
-
-
-def _stacked(metric: Metric) -> str:
-    arrow = {True: r"$\uparrow$", False: r"$\downarrow$", None: ""}[metric.higher_is_better]
-    return r" \\ ".join(_escape(word) for word in metric.label.split()) + f" {arrow}"
-
-
-def _escape(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
 
 
 def _legend(table: pd.DataFrame) -> str:
@@ -216,7 +190,7 @@ def _kind_cells(kinds: pd.DataFrame, config_id: Any, counts: pd.DataFrame) -> li
 
 def _plain(means: pd.DataFrame, metrics: Sequence[Metric], best: Mapping[str, set[Any]], config_id: Any) -> list[str]:
     return [
-        _value(means.loc[config_id, metric.name], metric) + ("*" if config_id in best[metric.name] else " ")
+        value_text(means.loc[config_id, metric.name], metric) + ("*" if config_id in best[metric.name] else " ")
         for metric in metrics
     ]
 
