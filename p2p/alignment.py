@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from p2p.prompts import Prompt, normalise
+from p2p.prompts import Prompt, check_swappable, normalise
 
 MATCH, MISMATCH, GAP = 1, -1, 0
 
@@ -51,15 +51,6 @@ def replacement_mapper(source: Prompt, target: Prompt) -> Float[Tensor, "source_
     rest = list(range(j, min(size, size - i + j)))
     mapper[rest, rest] = 1
     return mapper
-
-
-def check_swappable(source: Prompt, target: Prompt) -> None:
-    """Raise ValueError unless the prompts have as many words, which a word swap needs."""
-    if len(source.words) != len(target.words):
-        raise ValueError(
-            f"edit.kind=swap needs prompts with as many words: {source.text!r} has {len(source.words)}, "
-            f"{target.text!r} has {len(target.words)}; use edit.kind=refine"
-        )
 
 
 def refinement_mapper(source: Prompt, target: Prompt) -> Refinement:

@@ -1,15 +1,14 @@
 """An edit of Prompt-to-Prompt as data: what a target stream takes from its parent, and when."""
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
-from p2p.alignment import check_swappable
-from p2p.prompts import Prompt, differing_words, normalise
+from p2p.checks import check_choice, check_keys, check_number, check_whole
+from p2p.prompts import Prompt, check_swappable, differing_words, normalise
 
 Kind = Literal["swap", "refine", "reweight"]
 Window = tuple[float, float]
@@ -32,9 +31,9 @@ class VInject:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_choice("edit.v_inject.layers", self.layers, ("self", "cross", "both"))
-        _check_choice("edit.v_inject.tokens", self.tokens, ("aligned", "all"))
-        object.__setattr__(self, "weight", _number("edit.v_inject.weight", self.weight))
+        check_choice("edit.v_inject.layers", self.layers, ("self", "cross", "both"))
+        check_choice("edit.v_inject.tokens", self.tokens, ("aligned", "all"))
+        object.__setattr__(self, "weight", check_number("edit.v_inject.weight", self.weight))
         if not 0 <= self.weight <= 1:
             raise ValueError(f"edit.v_inject.weight must be in [0, 1], got {self.weight}")
 
@@ -61,7 +60,7 @@ class LocalBlend:
             object.__setattr__(self, name, getattr(self, name) or ())
         for name in ("source_words", "target_words", "source_subtract_words", "target_subtract_words"):
             object.__setattr__(self, name, _words(f"edit.local_blend.{name}", getattr(self, name)))
-        object.__setattr__(self, "start_blend", _number("edit.local_blend.start_blend", self.start_blend))
+        object.__setattr__(self, "start_blend", check_number("edit.local_blend.start_blend", self.start_blend))
         if not 0 <= self.start_blend <= 1:
             raise ValueError(f"edit.local_blend.start_blend must be in [0, 1], got {self.start_blend}")
 
@@ -97,22 +96,20 @@ class Edit:
         return hash(self.canonical_json)
 
     def __post_init__(self) -> None:
-        _check_choice("edit.kind", self.kind, _KINDS)
+        check_choice("edit.kind", self.kind, _KINDS)
         windows = {
             "cross_replace_steps": _windows("edit.cross_replace_steps", self.cross_replace_steps),
             "self_replace_steps": parse_window("edit.self_replace_steps", self.self_replace_steps),
             "v_inject_steps": parse_window("edit.v_inject_steps", self.v_inject_steps),
-            "equalizer": {word: _number(f"edit.equalizer.{word}", c) for word, c in self.equalizer.items()},
+            "equalizer": {word: check_number(f"edit.equalizer.{word}", c) for word, c in self.equalizer.items()},
         }
         for name, value in windows.items():
             object.__setattr__(self, name, value)
         if self.k is not None:
-            object.__setattr__(self, "k", _number("edit.k", self.k))
+            object.__setattr__(self, "k", check_number("edit.k", self.k))
             if not 0 <= self.k < 1:
                 raise ValueError(f"edit.k must be in [0, 1), got {self.k}; null is no local blend")
-        pixels = self.self_replace_max_pixels
-        if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 0:
-            raise ValueError(f"edit.self_replace_max_pixels must be a number of pixels, at least 0, got {pixels!r}")
+        check_whole("edit.self_replace_max_pixels", self.self_replace_max_pixels, 0)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "Edit":
@@ -217,22 +214,12 @@ def parse_window(name: str, value: Any) -> Window:
     pair = (0.0, value) if not isinstance(value, list | tuple) else tuple(value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be a fraction of the steps or a pair [start, end], got {value!r}")
-    start, end = (_number(name, x) for x in pair)
+    start, end = (check_number(name, x) for x in pair)
     if not (0 <= start <= 1 and 0 <= end <= 1):
         raise ValueError(f"{name} must be in [0, 1], got {value!r}; give a fraction of sampler.num_inference_steps")
     if start > end:
         raise ValueError(f"{name} must not end before it starts, got {value!r}; swap its two numbers")
     return start, end
-
-
-def check_keys(name: str, values: Mapping[str, Any], schema: type) -> None:
-    """Raise ValueError if `values` has a key that is no field of the dataclass `schema`."""
-    known = [f.name for f in dataclasses.fields(schema)]
-    for key in values:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {name}.{close[0]}?" if close else ""
-            raise ValueError(f"unknown key {name}.{key}{hint} Known: {', '.join(known)}")
 
 
 @lru_cache(maxsize=1 << 12)
@@ -266,17 +253,6 @@ def _words(name: str, value: Any) -> tuple[str, ...] | None:
     if not all(isinstance(word, str) for word in value):
         raise ValueError(f"{name} must be a list of words, got {value!r}")
     return tuple(value)
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} must be a number, got {value!r}")
-    return float(value)
-
-
-def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def _kind_of(source: Prompt, target: Prompt) -> Kind:

@@ -84,6 +84,15 @@ def normalise(word: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def check_swappable(source: Prompt, target: Prompt) -> None:
+    """Raise ValueError unless the prompts have as many words, which a word swap needs."""
+    if len(source.words) != len(target.words):
+        raise ValueError(
+            f"edit.kind=swap needs prompts with as many words: {source.text!r} has {len(source.words)}, "
+            f"{target.text!r} has {len(target.words)}; use edit.kind=refine"
+        )
+
+
 def differing_words(source: Prompt, target: Prompt) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The words of `source` that `target` lacks at their place, and those of `target` that `source` lacks."""
     a, b = source.plain_words, target.plain_words

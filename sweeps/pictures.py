@@ -18,16 +18,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
 from PIL import Image, features
-from torch import Tensor
 
-from p2p.edits import check_keys
+from p2p.checks import check_choice, check_flag, check_keys, check_number, check_whole
+
+if TYPE_CHECKING:  # torch takes seconds to import, which commands that only read a sweep need not wait for
+    from jaxtyping import UInt8
+    from torch import Tensor
 
 Format = Literal["png", "webp", "jpeg"]
 Keep = Literal["all", "sample", "none"]
@@ -74,15 +75,12 @@ class ImageSettings:
         """
         check_keys("images", values, cls)
         settings = cls(**values)
-        for name, allowed in (("format", get_args(Format)), ("keep", get_args(Keep))):
-            if (value := getattr(settings, name)) not in allowed:
-                raise ValueError(f"images.{name} must be one of {', '.join(allowed)}, got {value!r}")
-        if not _is_number(settings.sample, int | float) or not 0 < settings.sample <= 1:
+        check_choice("images.format", settings.format, get_args(Format))
+        check_choice("images.keep", settings.keep, get_args(Keep))
+        if not 0 < check_number("images.sample", settings.sample) <= 1:
             raise ValueError(f"images.sample must be a share of the groups in (0, 1], got {settings.sample!r}")
-        if not isinstance(settings.pack, bool):
-            raise ValueError(f"images.pack must be true or false, got {settings.pack!r}")
-        if not _is_number(settings.quality, int) or not 1 <= settings.quality <= 100:
-            raise ValueError(f"images.quality must be a whole number from 1 to 100, got {settings.quality!r}")
+        check_flag("images.pack", settings.pack)
+        check_whole("images.quality", settings.quality, 1, 100)
         if settings.format == "webp" and not features.check("webp"):
             raise ValueError("images.format=webp needs a Pillow with WebP; this one has none: choose png")
         return settings
@@ -104,13 +102,13 @@ def estimate_bytes(settings: ImageSettings, width: int, height: int, pictures: i
     return round(kept * pictures * width * height * 3 * share)
 
 
-def pixel_hash(picture: UInt8[Tensor, "3 height width"]) -> str:
+def pixel_hash(picture: "UInt8[Tensor, '3 height width']") -> str:
     """16 hex digits of a picture's size and raw pixels, whatever format it is stored in."""
     pixels = _pixels(picture)
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:16]
 
 
-def encode(picture: UInt8[Tensor, "3 height width"], settings: ImageSettings) -> bytes:
+def encode(picture: "UInt8[Tensor, '3 height width']", settings: ImageSettings) -> bytes:
     """A picture as a file's bytes."""
     buffer = io.BytesIO()
     quality = {"quality": settings.quality} if settings.format == "jpeg" else {}
@@ -118,7 +116,7 @@ def encode(picture: UInt8[Tensor, "3 height width"], settings: ImageSettings) ->
     return buffer.getvalue()
 
 
-def write_loose(folder: Path, pictures: Mapping[Key, Tensor], settings: ImageSettings) -> dict[Key, str]:
+def write_loose(folder: Path, pictures: "Mapping[Key, Tensor]", settings: ImageSettings) -> dict[Key, str]:
     """Write pictures, uint8 (3, height, width), to a file each; their recorded paths.
 
     All are on disk when this returns. They are renamed to their names only when all are written.
@@ -146,7 +144,7 @@ def write_loose(folder: Path, pictures: Mapping[Key, Tensor], settings: ImageSet
     return paths
 
 
-def write_archive(folder: Path, part: str, pictures: Mapping[Key, Tensor], settings: ImageSettings) -> dict[Key, str]:
+def write_archive(folder: Path, part: str, pictures: "Mapping[Key, Tensor]", settings: ImageSettings) -> dict[Key, str]:
     """Write pictures, uint8 (3, height, width), to one archive, a ZIP without compression; their recorded paths.
 
     Its name is the part's and a hash of what it holds: a part drawn again replaces its archive, and one with other
@@ -184,8 +182,10 @@ def load_image(path: Path) -> Image.Image:
         raise OSError(f"{path} cannot be read as a picture ({error})") from error
 
 
-def load_picture(path: Path) -> UInt8[Tensor, "3 height width"]:
+def load_picture(path: Path) -> "UInt8[Tensor, '3 height width']":
     """A stored picture, uint8; raises as `load_image` does."""
+    import torch
+
     return torch.from_numpy(np.array(load_image(path))).permute(2, 0, 1)
 
 
@@ -239,7 +239,7 @@ def _archive(path: Path, stamp: tuple[int, int, int], process: int) -> ZipFile:
     return ZipFile(path)
 
 
-def _encode_all(pictures: Sequence[Tensor], settings: ImageSettings) -> Iterator[bytes]:
+def _encode_all(pictures: "Sequence[Tensor]", settings: ImageSettings) -> Iterator[bytes]:
     """Encoded pictures in order, several at once, and only a few ahead of what is taken."""
     ahead = 4 * _THREADS
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -284,9 +284,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _pixels(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _pixels(picture: "Tensor") -> np.ndarray[Any, np.dtype[np.uint8]]:
     """(height, width, 3), contiguous."""
-    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
+    if str(picture.dtype) != "torch.uint8" or picture.ndim != 3 or picture.shape[0] != 3:
         raise ValueError(f"a picture must be uint8 (3, height, width), got {picture.dtype} {tuple(picture.shape)}")
     return np.ascontiguousarray(picture.detach().permute(1, 2, 0).cpu().numpy())
 
@@ -299,7 +299,3 @@ def _plain(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) or name.endswith(".zip"):
         raise ValueError(f"a picture's names are letters, digits, '_', '-' and '.', not ending in .zip, got {name!r}")
     return name
-
-
-def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)

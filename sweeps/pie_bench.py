@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.pie import PIE_METRICS, SIDE, PieEdit, PieNetworks, decode_mask, score_pie, take_edit
-from p2p.edits import check_keys
+from p2p.checks import check_flag, check_keys
 from sweeps.files import write_atomically
 from sweeps.pictures import load_picture
 from sweeps.tables import aligned
@@ -66,8 +66,7 @@ class PieSettings:
                 raise ValueError(f"pie.{name} must be {example}, got null")
             if not Path(str(values[name])).expanduser().is_dir():
                 raise ValueError(f"pie.{name}={values[name]}: there is no such folder; give {example}")
-        if not isinstance(values["allow_missing"], bool):
-            raise ValueError(f"pie.allow_missing must be true or false, got {values['allow_missing']!r}")
+        check_flag("pie.allow_missing", values["allow_missing"])
         data, edited = (Path(str(values[name])).expanduser() for name in ("data", "edited"))
         return cls(data, edited, values["allow_missing"])
 

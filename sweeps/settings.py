@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from p2p.edits import check_keys
+from p2p.checks import check_keys, check_whole
 from sweeps.pictures import ImageSettings
 from sweeps.slurm import SlurmSettings
 from sweeps.tracking import TrackingSettings
@@ -98,8 +98,8 @@ def sweep_settings(config: Mapping[str, Any], experiment: str | None) -> SweepSe
     return SweepSettings(
         name=str(name),
         folder=Path(str(config["results_dir"])).expanduser() / str(name),
-        batch_size=_count("sweep.batch_size", sweep["batch_size"]),
-        part_size=_count("sweep.part_size", sweep["part_size"]),
+        batch_size=check_whole("sweep.batch_size", sweep["batch_size"], 1),
+        part_size=check_whole("sweep.part_size", sweep["part_size"], 1),
         wait=sweep["wait"],
         plan=config["plan"],
         images=ImageSettings.from_mapping(config["images"]),
@@ -126,9 +126,3 @@ def _launcher(values: Mapping[str, Any]) -> LocalSettings | SlurmSettings | None
     if own:
         raise ValueError(f"launcher=process has no settings, got {', '.join(own)}")
     return None
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number, at least 1, got {value!r}")
-    return value

@@ -16,7 +16,7 @@ import submitit
 import submitit.helpers
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from p2p.edits import check_keys
+from p2p.checks import check_keys
 
 Task = Callable[[], Any]
 

@@ -10,17 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from torch import Tensor
 
-from metrics.score import Score
 from sweeps.files import write_atomically
 from sweeps.pictures import ImageSettings, Key, load_picture, present, write_archive, write_loose
 from sweeps.provenance import SCORE_SOURCES, score_sources, superseded
+
+if TYPE_CHECKING:  # torch takes seconds to import, which commands that only read a sweep need not wait for
+    from torch import Tensor
+
+    from metrics.score import Score
 
 IMAGES = ("source_image", "target_image", "cycle_image")
 """The columns of recorded paths; null where a picture is not kept or there is none."""
@@ -102,7 +105,7 @@ class Store:
                 f"results_dir: cannot write to {self.folder} ({error.strerror}); choose another with results_dir=..."
             ) from error
 
-    def save_pictures(self, part: str, pictures: Mapping[Key, Tensor]) -> dict[Key, str]:
+    def save_pictures(self, part: str, pictures: "Mapping[Key, Tensor]") -> dict[Key, str]:
         """Store pictures, uint8 (3, height, width), by kind and name; their paths relative to the sweep's folder.
 
         Several are encoded at once, and all are on disk when this returns. `part` names their archive where pictures
@@ -115,11 +118,11 @@ class Store:
             return write_archive(self.folder, part, pictures, self.images)
         return write_loose(self.folder, pictures, self.images)
 
-    def save_picture(self, kind: str, name: str, picture: Tensor) -> str:
+    def save_picture(self, kind: str, name: str, picture: "Tensor") -> str:
         """Store one picture, uint8 (3, height, width), in a file of its own; its path relative to the folder."""
         return write_loose(self.folder, {(kind, name): picture}, self.images)[kind, name]
 
-    def load_picture(self, path: str) -> Tensor:
+    def load_picture(self, path: str) -> "Tensor":
         """The picture of a recorded path, uint8 (3, height, width), loose or packed.
 
         Raises:
@@ -131,7 +134,7 @@ class Store:
         """Append rows of cells."""
         self._append("edits", part, pa.Table.from_pylist([dict(row) for row in rows], schema=EDITS))
 
-    def append_scores(self, part: str, scores: Sequence[Score]) -> None:
+    def append_scores(self, part: str, scores: "Sequence[Score]") -> None:
         """Append scores."""
         if scores:
             self._append("scores", part, pa.Table.from_pylist([score._asdict() for score in scores], schema=SCORES))

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from metrics.registry import METRICS
-from p2p.edits import check_keys
+from p2p.checks import check_choice, check_flag, check_keys, check_whole
 from sweeps.configurations import AXES, configurations, describe
 from sweeps.files import write_atomically
 from sweeps.tables import summary_table
@@ -65,17 +65,13 @@ class TrackingSettings:
             raise ValueError(f"tracking must be one of {', '.join(MODES)}, got {values!r}")
         check_keys("tracking", values, cls)
         settings = cls(**values)
-        if settings.mode not in MODES:
-            raise ValueError(f"tracking.mode must be one of {', '.join(MODES)}, got {settings.mode!r}")
+        check_choice("tracking.mode", settings.mode, MODES)
         if not isinstance(settings.project, str) or not settings.project:
             raise ValueError(f"tracking.project must be the name of a W&B project, got {settings.project!r}")
         if settings.entity is not None and not isinstance(settings.entity, str):
             raise ValueError(f"tracking.entity must be a W&B user or team, or null, got {settings.entity!r}")
-        if not isinstance(settings.per_config, bool):
-            raise ValueError(f"tracking.per_config must be true or false, got {settings.per_config!r}")
-        most = settings.max_pictures
-        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-            raise ValueError(f"tracking.max_pictures must be a number of pictures, at least 0, got {most!r}")
+        check_flag("tracking.per_config", settings.per_config)
+        check_whole("tracking.max_pictures", settings.max_pictures, 0)
         return settings
 
     def header(self, folder: Path) -> dict[str, Any]:

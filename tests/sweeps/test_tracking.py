@@ -252,8 +252,8 @@ def test_each_mode_is_a_file_of_the_configuration():
         ({"project": None}, "tracking.project must be the name of a W&B project, got None"),
         ({"entity": 3}, "tracking.entity must be a W&B user or team, or null, got 3"),
         ({"per_config": 1}, "tracking.per_config must be true or false, got 1"),
-        ({"max_pictures": -1}, "tracking.max_pictures must be a number of pictures, at least 0, got -1"),
-        ({"max_pictures": True}, "tracking.max_pictures must be a number of pictures, at least 0, got True"),
+        ({"max_pictures": -1}, "tracking.max_pictures must be a whole number, at least 0, got -1"),
+        ({"max_pictures": True}, "tracking.max_pictures must be a whole number, at least 0, got True"),
     ],
 )
 def test_wrong_settings_are_refused(values, message):
