@@ -1,4 +1,7 @@
-"""Loading of the networks that metrics use; the only module of `metrics` that reads files."""
+"""Loading of the networks that metrics use; the only module of `metrics` that reads files.
+
+Libraries that take seconds to import are imported where a network of theirs is loaded.
+"""
 
 import json
 import logging
@@ -10,17 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
 
-import lpips
-import open_clip
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from metrics.networks import AttributeReader, FaceEncoder, ImageText, Networks, PerceptualDistance
 from metrics.registry import METRICS, NetworkKind, get_metrics
-from p2p.edits import check_keys
+from p2p.checks import check_keys
 from p2p.loading import resolve_device, resolve_path
-from p2p.world.networks import AttributeClassifier, IdentityEncoder, WorldLPIPS
 from p2p.world.scenes import SIZE
 
 __all__ = ["MetricsConfig", "NetworkConfig", "Networks", "NetworksConfig", "load_networks"]
@@ -132,6 +132,8 @@ def _network(kind: str, values: Any) -> NetworkConfig | None:
 
 
 def _load_clip(config: NetworkConfig, device: torch.device) -> ImageText:
+    import open_clip
+
     where = "metrics.networks.clip"
     if config.path is not None:
         folder = _folder(where, config.path, ("open_clip_config.json",))
@@ -153,6 +155,8 @@ def _load_clip(config: NetworkConfig, device: torch.device) -> ImageText:
 
 def _tagged_weights(where: str, model: str, tag: str) -> dict[str, Any]:
     """open_clip's options for one of its own weights, with the activation that they were trained with."""
+    import open_clip
+
     known = open_clip.list_pretrained_tags_by_model(model)
     if tag not in known:
         have = f"has {', '.join(known)}" if known else "is unknown to open_clip"
@@ -163,6 +167,8 @@ def _tagged_weights(where: str, model: str, tag: str) -> dict[str, Any]:
 
 def _load_lpips(config: NetworkConfig, device: torch.device) -> PerceptualDistance:
     if config.backend == "world":
+        from p2p.world.networks import WorldLPIPS
+
         world, name = _load_world(WorldLPIPS, "lpips", config)
         return PerceptualDistance(name, world.to(device))
     assert config.model, "checked when configured"
@@ -194,6 +200,8 @@ def _lpips_package(trunk: str, path: str | None) -> nn.Module:
 
 
 def _lpips(trunk: str, **options: Any) -> Any:
+    import lpips
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the package names the trunk's weights as older torchvision did
         return lpips.LPIPS(net=trunk, verbose=False, **options)
@@ -205,11 +213,15 @@ def _torchvision_key(key: str) -> str:
 
 
 def _load_identity(config: NetworkConfig, device: torch.device) -> FaceEncoder:
+    from p2p.world.networks import IdentityEncoder
+
     network, name = _load_world(IdentityEncoder, "identity", config)
     return FaceEncoder(name, network.to(device), SIZE, device)
 
 
 def _load_classifier(config: NetworkConfig, device: torch.device) -> AttributeReader:
+    from p2p.world.networks import AttributeClassifier
+
     network, name = _load_world(AttributeClassifier, "classifier", config)
     return AttributeReader(name, network.to(device), SIZE, device)
 

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from metrics.images import check_pair
 
@@ -25,6 +24,11 @@ def ssim(first: Images, second: Images) -> Float[Tensor, " batch"]:
     11 x 11 Gaussian window of sigma 1.5, edges mirrored, mean over all pixels and channels. The blur is two matrix
     products: torchmetrics' convolution takes a tenth of the time that drawing a small picture takes.
     """
+    return ssim_map(first, second).flatten(1).mean(1)
+
+
+def ssim_map(first: Images, second: Images) -> Float[Tensor, "batch height width"]:
+    """`ssim` before the mean over pixels."""
     check_pair(first, second)
     rows, columns = (_blur_matrix(first.shape[side]).to(first) for side in (2, 3))
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = (
@@ -33,13 +37,12 @@ def ssim(first: Images, second: Images) -> Float[Tensor, " batch"]:
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     variances = (mean_aa - mean_a**2).clamp(min=0) + (mean_bb - mean_b**2).clamp(min=0)
     contrast = (2 * (mean_ab - mean_a * mean_b) + _C2) / (variances + _C2)
-    return (luminance * contrast).flatten(1).mean(1)
+    return (luminance * contrast).mean(1)
 
 
 def psnr(first: Images, second: Images) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio of pictures in [0, 1], in dB; infinite if they are equal."""
-    check_pair(first, second)
-    return peak_signal_noise_ratio(first, second, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    return -10 * mse(first, second).log10()
 
 
 def mse(first: Images, second: Images) -> Float[Tensor, " batch"]:

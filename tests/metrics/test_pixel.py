@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from metrics.pixel import mse, psnr, ssim
 from tests.metrics.conftest import picture
@@ -40,6 +40,12 @@ def test_ssim_agrees_with_torchmetrics():
     expected = structural_similarity_index_measure(first, second, data_range=1.0, reduction="none")
     torch.testing.assert_close(ssim(first, second), expected)
     torch.testing.assert_close(ssim(first.float(), second.float()), expected.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_psnr_agrees_with_torchmetrics():
+    first, second = images(1, 4), images(5, 4)
+    expected = peak_signal_noise_ratio(first, second, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    torch.testing.assert_close(psnr(first, second), expected)
 
 
 def test_psnr_and_mse_by_hand():
