@@ -175,8 +175,8 @@ class Store:
         rows_of_paths = zip(ok["cell_id"], *recorded, strict=True)
         return {cell_id for cell_id, *paths in rows_of_paths if there.issuperset(paths)}
 
-    def write_summary(self) -> pd.DataFrame:
-        """Join edits and scores into `summary.parquet`, one row a cell and one column a metric.
+    def summary(self) -> pd.DataFrame:
+        """Edits and scores joined, one row a cell and one column a metric.
 
         Cells that were drawn again with other weights or another `pixels_version` are left out.
         """
@@ -188,6 +188,11 @@ class Store:
         summary = edits.merge(wide, left_on="cell_id", right_index=True, how="left")
         summary = summary.sort_values(["category", "pair", "seed", "config_id", "cell_id"]).reset_index(drop=True)
         summary.attrs[SCORE_SOURCES] = score_sources(stored, scores)
+        return summary
+
+    def write_summary(self) -> pd.DataFrame:
+        """Write `summary` to `summary.parquet`, in one move."""
+        summary = self.summary()
         buffer = io.BytesIO()
         summary.to_parquet(buffer, index=False)
         write_atomically(self.summary_path, buffer.getvalue())

@@ -1,13 +1,21 @@
 """What a report says of sweeps, as tables: every figure, table and page is drawn from an `Analysis`."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from scripts.report.comparisons import comparison_table, robustness_table, scores_table
+from scripts.report.effects import dead_table, marginal_table, shares_table, step_table, two_way_table
+from scripts.report.grids import find_knobs, scopes
+from scripts.report.pareto import choose_metric, front_tables
 from scripts.report.results import Results
+from scripts.report.statistics import ALL as ALL
+from scripts.report.statistics import Panel, make_panels
+from sweeps.configurations import AXES, configurations
+from sweeps.provenance import mixtures
 
-ALL = "all"
-"""The category of rows over all categories, each counting alike."""
+_FEW_PAIRS = 8
 
 
 @dataclass(frozen=True)
@@ -55,5 +63,70 @@ class Analysis:
 
 
 def analyse(results: Results, words: str | None = None, keep: str | None = None, seed: int = 0) -> Analysis:
-    """Compute every table of a report from the cells of one sweep or of several side by side."""
-    raise NotImplementedError
+    """Compute every table of a report from the cells of one sweep or of several side by side.
+
+    Args:
+        results: read by `read_results`.
+        words: the metric of following the words; None: `clip_directional`, else `clip_score`.
+        keep: the metric of keeping the picture; None: `lpips`, else `ssim`.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: `words` or `keep` is not scored in these sweeps, or has no direction.
+    """
+    metrics = results.metrics
+    words_metric = choose_metric("words", words, ("clip_directional", "clip_score"), metrics)
+    keep_metric = choose_metric("keep", keep, ("lpips", "ssim"), metrics)
+    names = [metric.name for metric in metrics]
+    texts = configurations(results.cells)
+    kinds = _with_numbers(texts, results.cells)
+    panels = make_panels(results.cells, names, list(kinds.index))
+    knobs = find_knobs(texts, panels)
+    found = scopes(knobs, panels)
+    shares = shares_table(knobs, found, names)
+    scores = scores_table(panels, metrics, list(kinds.index))
+    steps = step_table(knobs, results.cells, kinds.index)
+    trade = front_tables(panels, metrics, words_metric, keep_metric, kinds, seed)
+    return Analysis(
+        configurations=kinds,
+        scores=scores,
+        comparison=comparison_table(panels, metrics, kinds),
+        marginal=marginal_table(knobs, found, names),
+        two_way=two_way_table(knobs, found, names),
+        shares=shares,
+        dead=dead_table(steps),
+        front=trade[0],
+        recommended=trade[1],
+        robustness=robustness_table(panels, metrics, list(kinds.index)),
+        words=words_metric,
+        keep=keep_metric,
+        notes=tuple(_notes(results, panels, shares)),
+    )
+
+
+def _with_numbers(texts: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Configurations in words, with the hyperparameters in numbers, k in numbers alone."""
+    numbers = cells.drop_duplicates("config_id").set_index("config_id")[list(AXES)].astype("float64")
+    words = texts.drop(columns=[head for head in texts if head in AXES])
+    table = words.join(numbers)
+    return table[
+        [
+            *(head for head in AXES.values() if head in AXES),
+            *words,
+            *(axis for axis in AXES if axis not in AXES.values()),
+        ]
+    ]
+
+
+def _notes(results: Results, panels: Sequence[Panel], shares: pd.DataFrame) -> Iterator[str]:
+    yield from mixtures(results.cells)
+    failed = int((results.cells["status"] != "ok").sum())
+    if failed:
+        yield f"{failed} of {len(results.cells)} cells failed or were skipped and are in no mean"
+    for panel in panels:
+        if len(panel.pairs) < 2:
+            yield f"{panel.category}: one prompt pair tells nothing about others; there are no intervals"
+        elif len(panel.pairs) < _FEW_PAIRS:
+            yield f"{panel.category}: intervals rest on {len(panel.pairs)} prompt pairs"
+    if shares.empty:
+        yield "no complete grid of two hyperparameters or more: no shares of variance and no two-way means"

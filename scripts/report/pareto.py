@@ -1,0 +1,186 @@
+"""Following the words against keeping the picture: the front, and a recommended configuration with how sure it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metrics.registry import Metric
+from scripts.report.statistics import ALL, Panel, clipped, combine, estimate
+from sweeps.configurations import AXES, KNOWN
+
+RESAMPLES = 1000
+
+
+def choose_metric(role: str, asked: str | None, defaults: Sequence[str], metrics: Sequence[Metric]) -> str:
+    """The name of the metric that plays a role (`words`, `keep`): the one asked for, else the first default there is.
+
+    Raises:
+        ValueError: it is not scored, or is neither better high nor low.
+    """
+    usable = [metric.name for metric in metrics if metric.higher_is_better is not None]
+    wanted = next((name for name in ([asked] if asked else defaults) if name in usable), None)
+    if wanted is None and (asked or usable):
+        what = f"metric {asked!r} is" if asked else f"{' and '.join(defaults)} are"
+        raise ValueError(f"{role}: {what} not scored in these sweeps; give --{role} one of {', '.join(usable)}")
+    return wanted or defaults[0]
+
+
+def front_tables(
+    panels: Sequence[Panel], metrics: Sequence[Metric], words: str, keep: str, kinds: pd.DataFrame, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `Analysis.front` and `Analysis.recommended`; see `recommend`."""
+    roles = {metric.name: metric for metric in metrics}
+    if words not in roles or keep not in roles:
+        return pd.DataFrame(columns=_FRONT), pd.DataFrame(columns=_recommended(kinds))
+    two = (roles[words], roles[keep])
+    places = [list(roles).index(metric.name) for metric in two]
+    rng = np.random.default_rng(seed)
+    fronts, chosen = [], []
+    own = [(panel, panel.values[places]) for panel in panels]
+    own = [(panel, values) for panel, values in own if np.isfinite(values).any((1, 2, 3)).all()]
+    draws = {panel.category: resampled_means(values, RESAMPLES, rng) for panel, values in own}
+    scopes = [(panel.category, [(panel, values)]) for panel, values in own] + ([(ALL, own)] if own else [])
+    for category, members in scopes:
+        values = [one for _, one in members]
+        means = combine([estimate(one) for one in values]).mean
+        for place in pareto_front(_upward(means, two)):
+            fronts.append((category, kinds.index[place], *means[:, place]))
+        resamples = sum(draws[panel.category] for panel, _ in members) / len(members)
+        row = recommend(members, two, resamples, kinds)
+        chosen += [{"category": category, **row}] if row else []
+    return pd.DataFrame(fronts, columns=_FRONT), pd.DataFrame(chosen, columns=_recommended(kinds))
+
+
+def recommend(
+    members: Sequence[tuple[Panel, np.ndarray]], two: tuple[Metric, Metric], resamples: np.ndarray, kinds: pd.DataFrame
+) -> dict[str, Any] | None:
+    """The recommended configuration of a category, or of several together, as a row of `Analysis.recommended`.
+
+    It is chosen on every second pair (by kind of edit and name; the first, third, ...), and its scores are those of the
+    other pairs, which had no part in the choice; with one pair alone there are no others, and no scores. Its confidence
+    is the share of resamples of all pairs and seeds that choose it; `<hyperparameter>_confidence` the share that choose
+    its value of that hyperparameter. None where no configuration has both scores.
+
+    Args:
+        members: each category's panel with its values of the two metrics, (2, configurations, pairs, seeds).
+        two: following the words, keeping the picture.
+        resamples: of the means over `members`, (2, resamples, configurations).
+        kinds: `Analysis.configurations`.
+    """
+    halves = [_halves(panel) for panel, _ in members]
+    means = combine(
+        [estimate(values[:, :, first]) for (_, values), (first, _) in zip(members, halves, strict=True)]
+    ).mean
+    place = nearest_ideal(_upward(means, two)[:, None])[0]
+    if place < 0:
+        return None
+    chosen = nearest_ideal(_upward(resamples, two))
+    chosen = chosen[chosen >= 0]
+    row: dict[str, Any] = {"config_id": kinds.index[place], "confidence": float((chosen == place).mean())}
+    for axis in AXES:
+        level = kinds[axis].fillna(-1.0).to_numpy()
+        row[f"{axis}_confidence"] = float((level[chosen] == level[place]).mean())
+    others = [values[:, :, second] for (_, values), (_, second) in zip(members, halves, strict=True)]
+    row["pairs"], row["pairs_held_out"] = (sum(half.sum() for half in side) for side in zip(*halves, strict=True))
+    literature = np.flatnonzero(kinds["mark"] == next(iter(KNOWN)))
+    for at, (role, metric) in enumerate(zip(("words", "keep"), two, strict=True)):
+        averaged = combine([estimate(values[at]) for values in others])
+        low, high = clipped(averaged.interval(), metric.range)
+        row |= {role: averaged.mean[place], f"{role}_low": low[place], f"{role}_high": high[place]}
+        row[f"{role}_literature"] = averaged.mean[literature[0]] if len(literature) else np.nan
+    return row
+
+
+def pareto_front(scores: np.ndarray) -> list[int]:
+    """The places of scores (2, configurations), higher is better, that no other beats in both; NaN never.
+
+    A place is beaten by one that is at least as good in both and better in one.
+    """
+    known = np.flatnonzero(np.isfinite(scores).all(0))
+    order = known[np.lexsort((-scores[1, known], -scores[0, known]))]
+    found: list[int] = []
+    for place in order:
+        last = found[-1] if found else None
+        if last is None or scores[1, place] > scores[1, last] or (scores[:, place] == scores[:, last]).all():
+            found.append(int(place))
+    return found
+
+
+def nearest_ideal(scores: np.ndarray) -> np.ndarray:
+    """The configuration nearest the ideal point: compromise programming (Zeleny, 1973) with Euclidean distance.
+
+    The ideal has the best of both scores; each is measured in units of its range along the front, from its value where
+    the other is best to its own best. The nearest configuration is on the front.
+
+    Args:
+        scores: (2, resamples, configurations), higher is better, NaN where there is none.
+
+    Returns:
+        int (resamples,), -1 where no configuration has both.
+    """
+    known = np.isfinite(scores).all(0)
+    filled = np.where(known, scores, -np.inf)
+    best = filled.max(-1)
+    rows = np.arange(filled.shape[1])
+    ends = [np.where(filled[at] == best[at][:, None], filled[1 - at], -np.inf).max(-1) for at in (1, 0)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.zeros(known.shape)
+        for at, end in enumerate(ends):
+            reach = (best[at] - end)[:, None]
+            gap = best[at][:, None] - filled[at]
+            distance += np.where(reach > 0, gap / reach, np.where(gap > 0, np.inf, 0.0)) ** 2
+    distance = np.where(known, distance, np.inf)
+    place = distance.argmin(-1)
+    return np.where(known[rows, place], place, -1)
+
+
+def resampled_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Two-level bootstrap: means of resampled pairs and, within each, resampled seeds, the same for all configurations.
+
+    Args:
+        values: (metrics, configurations, pairs, seeds), NaN left out.
+        resamples: how many.
+        rng: the source of chance.
+
+    Returns:
+        (metrics, resamples, configurations).
+    """
+    known = np.isfinite(values)
+    there = known.any((0, 1))
+    pairs, seeds = there.shape
+    drawn = rng.multinomial(pairs, np.full(pairs, 1 / pairs), size=resamples)
+    weights = np.zeros((resamples, pairs, seeds))
+    for pair, own in enumerate(there):
+        number = own.sum()
+        if number:
+            weights[:, pair, own] = rng.multinomial(drawn[:, pair] * number, np.full(number, 1 / number)) / number
+    flat = weights.reshape(resamples, -1)
+    shape = (*values.shape[:2], -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = flat @ np.where(known, values, 0.0).reshape(shape).transpose(0, 2, 1)
+        return sums / (flat @ known.astype(float).reshape(shape).transpose(0, 2, 1))
+
+
+_FRONT = ["category", "config_id", "words", "keep"]
+
+
+def _recommended(kinds: pd.DataFrame) -> list[str]:
+    roles = [f"{role}{end}" for role in ("words", "keep") for end in ("", "_low", "_high", "_literature")]
+    sure = [f"{axis}_confidence" for axis in AXES]
+    return ["category", "config_id", "confidence", *roles, "pairs", "pairs_held_out", *sure]
+
+
+def _upward(scores: np.ndarray, two: tuple[Metric, Metric]) -> np.ndarray:
+    """Scores with the metrics along the first axis, turned so that higher is better."""
+    signs = np.array([1.0 if metric.higher_is_better else -1.0 for metric in two])
+    return scores * signs.reshape(2, *[1] * (scores.ndim - 1))
+
+
+def _halves(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs choose and which report, bool each; a single pair chooses."""
+    order = sorted(range(len(panel.pairs)), key=lambda pair: (panel.kinds[pair], panel.pairs[pair]))
+    first = np.zeros(len(order), bool)
+    first[order[::2]] = True
+    return first, ~first
