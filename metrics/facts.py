@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from metrics.attributes import Ask, Attributes, read_ask
+from metrics.background import read_region
 from metrics.images import to_unit_range
-from metrics.networks import Networks
+from metrics.networks import Networks, SourceMaps
 from metrics.pictures import EditPictures
 from metrics.registry import Null
+from metrics.structure import structure_distance
 
 T = TypeVar("T")
 
@@ -23,6 +25,17 @@ class Reading(NamedTuple):
     ask: Ask
     source: Attributes
     target: Attributes
+
+
+class RegionKey(NamedTuple):
+    """A source picture, by the id of its tensor, and a prompt pair; the id of a mask that was given with them."""
+
+    source: int
+    mask: int
+    source_prompt: str
+    target_prompt: str
+    kind: str
+    words: tuple[str, ...]
 
 
 class Facts:
@@ -65,6 +78,57 @@ class Facts:
         if id(edit.target) not in found:
             return Null.WRONG_SIZE
         return Reading(ask, found[id(edit.source)], found[id(edit.target)])
+
+    @cached_property
+    def outside(self) -> dict[RegionKey, Tensor | Null]:
+        """The pixels outside the region of each source picture and prompt pair, bool (height, width), or why not."""
+        firsts = {self.region_key(edit): edit for edit in reversed(self.edits)}
+        return {key: self._outside(edit) for key, edit in firsts.items()}
+
+    @staticmethod
+    def region_key(edit: EditPictures) -> RegionKey:
+        """What an edit's region depends on: nothing of how it was made."""
+        return RegionKey(id(edit.source), id(edit.mask), edit.source_prompt, edit.target_prompt, edit.kind, edit.words)
+
+    def _outside(self, edit: EditPictures) -> Tensor | Null:
+        region = self._region(edit) if edit.mask is None else edit.mask
+        if isinstance(region, Null):
+            return region
+        return ~region if region.any() and not region.all() else Null.EMPTY_MASK
+
+    def _region(self, edit: EditPictures) -> Tensor | Null:
+        finder = self.networks.needed("segmenter")
+        if isinstance(finder, SourceMaps):
+            return Null.NO_MASK
+        ask = read_region(edit)
+        if isinstance(ask, Null):
+            return ask
+        if not finder.can_judge(edit.source):
+            return Null.WRONG_SIZE
+        found: Tensor = finder.find(edit.source[None], ask.category, ask.wanted, ask.free)[0]
+        return found
+
+    def structure_distances(self) -> list[float]:
+        """Structure distance of every edit; each source picture goes through the network once, nothing else is kept."""
+        network = self.networks.needed("dino")
+        sources = {id(edit.source): edit.source for edit in self.edits}
+        layouts = {key: network.self_similarity(picture[None])[0] for key, picture in sources.items()}
+        values: list[float] = []
+        for rows in self._batches(range(len(self.edits)), lambda i: self.edits[i].target.shape):
+            edited = network.self_similarity(torch.stack([self.edits[i].target for i in rows]))
+            before = torch.stack([layouts[id(self.edits[i].source)] for i in rows])
+            values += structure_distance(before, edited).tolist()
+        return values
+
+    def masked_distances(
+        self, triples: Sequence[tuple[Tensor, Tensor, Tensor]], measure: Callable[[Tensor, Tensor, Tensor], Tensor]
+    ) -> list[float]:
+        """As `distances`, for pairs of pictures with the pixels that count."""
+        device, values = self.networks.device, list[float]()
+        for rows in self._batches(range(len(triples)), lambda i: triples[i][0].shape):
+            first, second, pixels = (torch.stack([triples[i][side] for i in rows]).to(device) for side in range(3))
+            values += measure(to_unit_range(first), to_unit_range(second), pixels).tolist()
+        return values
 
     def distances(
         self, pairs: Sequence[tuple[Tensor, Tensor]], measure: Callable[[Tensor, Tensor], Tensor]

@@ -17,8 +17,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from metrics.networks import AttributeReader, FaceEncoder, ImageText, Networks, PerceptualDistance
-from metrics.registry import METRICS, NetworkKind, get_metrics
+from metrics.networks import (
+    AttributeReader,
+    FaceEncoder,
+    ImageText,
+    LayoutReader,
+    Networks,
+    PerceptualDistance,
+    RegionFinder,
+    SourceMaps,
+)
+from metrics.registry import METRICS, Metric, NetworkKind, get_metrics
 from p2p.checks import check_keys
 from p2p.loading import resolve_device, resolve_path
 from p2p.world.scenes import SIZE
@@ -31,7 +40,13 @@ BACKENDS: Mapping[NetworkKind, tuple[str, ...]] = {
     "lpips": ("lpips", "world"),
     "identity": ("world",),
     "classifier": ("world",),
+    "segmenter": ("world", "source_map"),
+    "dino": ("transformers",),
 }
+_EXAMPLES = {"dino": "real"}
+_REMEDY = (
+    "run p2p-prefetch metrics=real on a machine with network that shares its cache, or set {where}.path to {instead}"
+)
 LPIPS_TRUNKS = ("alex", "vgg", "squeeze")
 
 
@@ -60,6 +75,8 @@ class NetworksConfig:
     lpips: NetworkConfig | None = None
     identity: NetworkConfig | None = None
     classifier: NetworkConfig | None = None
+    segmenter: NetworkConfig | None = None
+    dino: NetworkConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +103,24 @@ class MetricsConfig:
         check_keys("metrics.networks", networks, NetworksConfig)
         config = cls(tuple(names), NetworksConfig(**{kind: _network(kind, networks[kind]) for kind in networks}))
         for metric in get_metrics(config.names):
-            if metric.network and getattr(config.networks, metric.network) is None:
-                raise ValueError(
-                    f"metrics.names has {metric.name}, which needs metrics.networks.{metric.network}; "
-                    "give it as conf/metrics/world.yaml does, or leave the metric out"
-                )
+            for kind in metric.networks:
+                if getattr(config.networks, kind) is None:
+                    raise ValueError(
+                        f"metrics.names has {metric.name}, which needs metrics.networks.{kind}; "
+                        f"give it as conf/metrics/{_EXAMPLES.get(kind, 'world')}.yaml does, or leave the metric out"
+                    )
         return config
+
+    def networks_of(self, metric: Metric) -> tuple[NetworkConfig, ...]:
+        """The networks that a metric uses, as configured."""
+        found = (getattr(self.networks, kind) for kind in metric.networks)
+        return tuple(network for network in found if network is not None)
+
+    @property
+    def needs_source_maps(self) -> bool:
+        """Whether a metric asks for the plain source's blend-word map."""
+        networks = [network for metric in get_metrics(self.names) for network in self.networks_of(metric)]
+        return any(network.backend == "source_map" for network in networks)
 
 
 def load_networks(config: MetricsConfig, device: str | torch.device = "auto") -> Networks:
@@ -106,7 +135,7 @@ def load_networks(config: MetricsConfig, device: str | torch.device = "auto") ->
         ValueError: the device is unknown, or a network does not fit its weights.
     """
     where = resolve_device(str(device))
-    needed = {metric.network for metric in get_metrics(config.names) if metric.network}
+    needed = {kind for metric in get_metrics(config.names) for kind in metric.networks}
     loaded: dict[str, Any] = {kind: _LOADERS[kind](getattr(config.networks, kind), where) for kind in sorted(needed)}
     return Networks(**loaded, device=where)
 
@@ -126,6 +155,8 @@ def _network(kind: str, values: Any) -> NetworkConfig | None:
         raise ValueError(f"{where}.path must be the network's folder, got null")
     if kind == "lpips" and config.backend == "lpips" and config.model not in LPIPS_TRUNKS:
         raise ValueError(f"{where}.model must be one of {', '.join(LPIPS_TRUNKS)}, got {config.model!r}")
+    if kind == "dino" and config.model is None:
+        raise ValueError(f"{where}.model must be a hub id, or the name of what {where}.path holds, got null")
     if kind == "clip" and config.path is None and (config.model is None or config.pretrained is None):
         raise ValueError(f"{where} must have path, or model and pretrained; open_clip.list_pretrained() has them")
     return config
@@ -226,11 +257,29 @@ def _load_classifier(config: NetworkConfig, device: torch.device) -> AttributeRe
     return AttributeReader(name, network.to(device), SIZE, device)
 
 
+def _load_segmenter(config: NetworkConfig, device: torch.device) -> RegionFinder | SourceMaps:
+    if config.backend == "source_map":
+        return SourceMaps()
+    from p2p.world.networks import Segmenter
+
+    network, name = _load_world(Segmenter, "segmenter", config)
+    return RegionFinder(name, network.to(device), SIZE, device)
+
+
+def _load_dino(config: NetworkConfig, device: torch.device) -> LayoutReader:
+    from metrics.dino_loading import load_dino
+
+    network = load_dino("metrics.networks.dino", config.model, config.path, _REMEDY, device)
+    return LayoutReader(str(config.model), network, device)
+
+
 _LOADERS: Mapping[str, Callable[[NetworkConfig, torch.device], Any]] = {
     "clip": _load_clip,
     "lpips": _load_lpips,
     "identity": _load_identity,
     "classifier": _load_classifier,
+    "segmenter": _load_segmenter,
+    "dino": _load_dino,
 }
 
 

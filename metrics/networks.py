@@ -1,17 +1,18 @@
 """The networks that metrics take as arguments. Each knows its name, which is stored with every score."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from metrics.images import to_unit_range
-from metrics.registry import NetworkKind
+from metrics.registry import Metric, NetworkKind
+from metrics.structure import self_similarity
 
 Pictures = UInt8[Tensor, "batch 3 height width"]
 """Stored pictures, 0 to 255."""
@@ -100,6 +101,47 @@ class AttributeReader:
 
 
 @dataclass(frozen=True)
+class RegionFinder:
+    """A segmenter: its `predict` shows where pictures in [0, 1] of `size` pixels a side change with a factor."""
+
+    name: str
+    module: Any
+    size: int
+    device: torch.device
+
+    def can_judge(self, picture: Tensor) -> bool:
+        """Whether a picture has the size that the network was trained on."""
+        return picture.shape[-2:] == (self.size, self.size)
+
+    def find(
+        self, pictures: Pictures, category: str, wanted: Mapping[str, str], free: Collection[str]
+    ) -> Bool[Tensor, "batch height width"]:
+        """Where the pictures change if some factors take the wanted values, or any where they are free."""
+        found = self.module.predict(to_unit_range(pictures.to(self.device)), category, wanted)
+        return torch.stack([found[factor] for factor in (*wanted, *free)]).any(0).cpu()
+
+
+@dataclass(frozen=True)
+class LayoutReader:
+    """A DINO vision transformer of the transformers library, whose keys tell a picture's layout."""
+
+    name: str
+    module: Any
+    device: torch.device
+
+    def self_similarity(self, pictures: Pictures) -> Float[Tensor, "batch tokens tokens"]:
+        """Cosines between the keys of each picture's tokens."""
+        return self_similarity(self.module, to_unit_range(pictures.to(self.device)))
+
+
+@dataclass(frozen=True)
+class SourceMaps:
+    """No network: the region is the plain source's blend-word map, drawn with the source and given with the edit."""
+
+    name: str = "source-map"
+
+
+@dataclass(frozen=True)
 class Networks:
     """What is loaded for scoring, and where it computes."""
 
@@ -107,6 +149,8 @@ class Networks:
     lpips: PerceptualDistance | None = None
     identity: FaceEncoder | None = None
     classifier: AttributeReader | None = None
+    segmenter: RegionFinder | SourceMaps | None = None
+    dino: LayoutReader | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def needed(self, kind: NetworkKind) -> Any:
@@ -120,6 +164,6 @@ class Networks:
             raise ValueError(f"no {kind} network is loaded; give metrics.networks.{kind}, or leave its metrics out")
         return network
 
-    def name_of(self, kind: NetworkKind) -> str:
-        """The name that scores carry."""
-        return str(self.needed(kind).name)
+    def name_of(self, metric: Metric) -> str:
+        """The name that a metric's scores carry: of its networks, `none` without any."""
+        return "+".join(str(self.needed(kind).name) for kind in metric.networks) or "none"

@@ -1,5 +1,8 @@
 """Distances of pictures as an eye sees them."""
 
+import copy
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,3 +18,16 @@ def lpips(
     """LPIPS (Zhang et al., 2018) of pictures in [0, 1]; the network reads them in [-1, 1]. 0 if they are equal."""
     check_pair(first, second)
     return network.module(first * 2 - 1, second * 2 - 1).reshape(len(first))
+
+
+def lpips_map(
+    network: PerceptualDistance,
+    first: Float[Tensor, "batch 3 height width"],
+    second: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch height width"]:
+    """LPIPS by pixel, `spatial` in the lpips package: each layer's map resized to the picture's size, and summed."""
+    check_pair(first, second)
+    spatial: Any = copy.copy(network.module)  # shares the weights
+    spatial.spatial = True
+    maps: Tensor = spatial(first * 2 - 1, second * 2 - 1)
+    return maps[:, 0]

@@ -14,6 +14,9 @@ class EditPictures:
         source: the unedited picture.
         target: the edit.
         cycle: the edit undone, or None.
+        words: for a re-weighting the words that it weighs.
+        mask: the edit's region, bool (height, width): the exact one of a rendered picture, or the plain source's
+            blend-word map; None where a segmenter is to find it or nothing tells.
     """
 
     cell_id: str
@@ -25,3 +28,5 @@ class EditPictures:
     source: Tensor
     target: Tensor
     cycle: Tensor | None
+    words: tuple[str, ...] = ()
+    mask: Tensor | None = None

@@ -16,14 +16,11 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from torchmetrics.functional.multimodal import clip_score
 
+from metrics.structure import self_similarity, structure_distance
+
 PieKind = Literal["lpips", "clip", "structure"]
 SIDE = 512
 """Pixels a side, of the pictures and of the masks."""
-LAYER = 11
-"""Of the DINO network, whose keys are compared; counted from 0."""
-_RESIZED, _ANTIALIAS = 224, False
-"""As torchvision 0.13 of the published environment resizes tensors; later versions smooth unless told otherwise."""
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Picture = UInt8[Tensor, "3 512 512"]
 Mask = Bool[Tensor, "512 512"]
@@ -172,16 +169,11 @@ def pie_clip_edited(edit: PieEdit, networks: PieNetworks) -> float | None:
 
 def pie_structure_distance(edit: PieEdit, networks: PieNetworks) -> float | None:
     """Structure distance with the published code's slip: ImageNet's normalisation applied to values from 0 to 255."""
-    return structure_distance(edit.source.float(), edit.edited.float(), networks)
-
-
-def structure_distance(
-    first: Float[Tensor, "3 height width"], second: Float[Tensor, "3 height width"], networks: PieNetworks
-) -> float:
-    """Mean squared difference of the self-similarities of DINO's keys; 0 if equal. Meant for values in [0, 1]."""
     network = networks.needed("structure")
-    a, b = (_self_similarity(network, picture.to(networks.device)) for picture in (first, second))
-    return float(F.mse_loss(a, b))
+    first, second = (
+        self_similarity(network, picture.float()[None].to(networks.device)) for picture in (edit.source, edit.edited)
+    )
+    return float(structure_distance(first, second))
 
 
 def _outside(
@@ -200,27 +192,6 @@ def _clip(picture: Picture, prompt: str, networks: PieNetworks) -> float:
     return float(
         clip_score(picture.to(networks.device), prompt, model_name_or_path=lambda: (ClipFeatures(model), processor))
     )
-
-
-def _self_similarity(network: Any, picture: Float[Tensor, "3 height width"]) -> Float[Tensor, "tokens tokens"]:
-    """Cosines between the keys of all tokens, heads concatenated."""
-    mean, std = (torch.tensor(values, device=picture.device)[:, None, None] for values in (_MEAN, _STD))
-    small = F.interpolate(picture[None], size=(_RESIZED, _RESIZED), mode="bilinear", antialias=_ANTIALIAS)
-    keys = _keys(network, (small - mean) / std)[0]
-    norms = keys.norm(dim=1, keepdim=True)
-    return keys @ keys.T / (norms @ norms.T).clamp(min=1e-8)
-
-
-def _keys(network: Any, pictures: Float[Tensor, "batch 3 224 224"]) -> Float[Tensor, "batch tokens dim"]:
-    """The keys of `LAYER`; transformers calls the projection `key` before version 5, `k_proj` since."""
-    layers = [part for name, part in network.named_modules() if name.endswith((".key", ".k_proj"))]
-    found: list[Tensor] = []
-    handle = layers[LAYER].register_forward_hook(lambda part, given, keys: found.append(keys))
-    try:
-        network(pictures)
-    finally:
-        handle.remove()
-    return found[0]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
@@ -11,16 +10,19 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from torchmetrics.functional.image.lpips import _LPIPS
-from transformers import CLIPModel, CLIPProcessor, ViTModel
-from transformers.utils import logging
+from transformers import CLIPModel, CLIPProcessor
 
+from metrics.dino_loading import from_transformers, load_dino, not_to_be_had
 from metrics.loading import NetworkConfig
-from metrics.pie import LAYER, PIE_METRICS, PieNetworks
+from metrics.pie import PIE_METRICS, PieNetworks
 from p2p.edits import check_keys
 from p2p.loading import resolve_device, resolve_path
 
 BACKENDS: Mapping[str, str] = {"lpips": "torchmetrics", "clip": "transformers", "structure": "transformers"}
-_REMEDY = "run p2p-prefetch metrics=pie on a machine with network that shares its cache"
+_REMEDY = (
+    "run p2p-prefetch metrics=pie on a machine with network that shares its cache, or set {where}.path to {instead}; "
+    "metrics=pie_pixel needs no network"
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _load_lpips(config: NetworkConfig, device: torch.device) -> nn.Module:
         try:
             network = _LPIPS(net="squeeze")
         except (URLError, OSError, RuntimeError) as error:
-            raise _not_to_be_had(where, "torchvision's SqueezeNet 1.1", "its weights' file", error) from error
+            raise not_to_be_had(where, "torchvision's SqueezeNet 1.1", "its weights' file", _REMEDY, error) from error
     else:
         network = _LPIPS(net="squeeze", pnet_rand=True)
         _load_trunk(network.net, where, config.path)
@@ -137,42 +139,12 @@ def _load_clip(config: NetworkConfig, device: torch.device) -> tuple[Any, Any]:
     def load(source: str) -> tuple[Any, Any]:
         return CLIPModel.from_pretrained(source), CLIPProcessor.from_pretrained(source)
 
-    model, processor = _pretrained("metrics.networks.clip", config, load)
+    model, processor = from_transformers("metrics.networks.clip", config.model, config.path, _REMEDY, load)
     return model.to(device).eval().requires_grad_(False), processor
 
 
 def _load_structure(config: NetworkConfig, device: torch.device) -> nn.Module:
-    where = "metrics.networks.structure"
-    model = _pretrained(where, config, lambda source: ViTModel.from_pretrained(source, add_pooling_layer=False))
-    layers, side = model.config.num_hidden_layers, model.config.image_size
-    if layers <= LAYER or side != 224:
-        raise ValueError(f"{where}: expected a ViT of {LAYER + 1} layers for 224 pixels, got {layers} and {side}")
-    network: nn.Module = model.to(device).eval().requires_grad_(False)
-    return network
-
-
-def _pretrained(where: str, config: NetworkConfig, load: Callable[[str], Any]) -> Any:
-    """What transformers reads from a folder or has by a hub id."""
-    source = str(config.model) if config.path is None else str(resolve_path(config.path))
-    if config.path is not None and not Path(source).is_dir():
-        missing = FileNotFoundError("there is no such folder")
-        raise _not_to_be_had(where, source, "a folder that save_pretrained wrote", missing)
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        return load(source)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _not_to_be_had(where, source, "a folder that save_pretrained wrote", error) from error
-    finally:
-        logging.set_verbosity(before)
-
-
-def _not_to_be_had(where: str, what: str, instead: str, error: Exception) -> FileNotFoundError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return FileNotFoundError(
-        f"{where}: {what} cannot be loaded ({reason}); {_REMEDY}, or set {where}.path to {instead}; "
-        "metrics=pie_pixel needs no network"
-    )
+    return load_dino("metrics.networks.structure", config.model, config.path, _REMEDY, device)
 
 
 _LOADERS: Mapping[str, Callable[[NetworkConfig, torch.device], Any]] = {

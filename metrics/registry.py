@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
-NetworkKind = Literal["clip", "lpips", "identity", "classifier"]
+NetworkKind = Literal["clip", "lpips", "identity", "classifier", "segmenter", "dino"]
 
 
 class Null(StrEnum):
@@ -37,6 +37,10 @@ class Null(StrEnum):
     """The edit was not undone: cycle.mode is none."""
     NO_REVERSE = "no_reverse"
     """The edit has no reverse: it is a re-weighting."""
+    EMPTY_MASK = "empty_mask"
+    """The edit's region is empty or the whole picture."""
+    NO_MASK = "no_mask"
+    """Where the edit belongs is not known: its words name nothing that the source shows, or no mask is stored."""
     UNDEFINED = "undefined"
     """The computation gave no number."""
 
@@ -55,6 +59,7 @@ class Metric:
         network: the kind of network that it uses, or None.
         nulls: why it may have no value.
         digits: decimals in tables.
+        is_masked: whether it judges the pixels outside the edit's region alone, which the segmenter tells.
     """
 
     name: str
@@ -67,6 +72,13 @@ class Metric:
     network: NetworkKind | None = None
     nulls: tuple[Null, ...] = ()
     digits: int = 3
+    is_masked: bool = False
+
+    @property
+    def networks(self) -> tuple[NetworkKind, ...]:
+        """The kinds of networks that it uses, the segmenter among them."""
+        own: tuple[NetworkKind, ...] = (self.network,) if self.network else ()
+        return (*own, "segmenter") if self.is_masked else own
 
 
 _PICTURES = ("source", "target")
@@ -74,6 +86,26 @@ _CYCLE = ("source", "cycle")
 _PROMPTS = ("source_prompt", "target_prompt")
 _NO_CYCLE = (Null.NO_CYCLE, Null.NO_REVERSE)
 _UNREAD = (Null.WRONG_SIZE, Null.NOT_IN_GRAMMAR, Null.OTHER_CATEGORY)
+
+
+def _background(
+    of: str, label: str, higher_is_better: bool, values: str, network: NetworkKind | None = None, digits: int = 3
+) -> Metric:
+    nulls: tuple[Null, ...] = (Null.EMPTY_MASK, Null.NO_MASK, *_UNREAD)
+    return Metric(
+        name=f"background_{of}",
+        version=1,
+        label=f"Bg. {label}",
+        question="did the rest of the picture stay?",
+        higher_is_better=higher_is_better,
+        range=values,
+        needs=("kind", "words", "mask", *_PICTURES, *_PROMPTS),
+        network=network,
+        nulls=(*nulls, Null.IDENTICAL) if of == "psnr" else nulls,
+        digits=digits,
+        is_masked=True,
+    )
+
 
 _ALL = (
     Metric(
@@ -103,6 +135,21 @@ _ALL = (
     Metric("ssim", 1, "SSIM", "is the structure kept?", True, "[-1, 1]", _PICTURES),
     Metric("psnr", 1, "PSNR", "are the pixels kept?", True, "dB", _PICTURES, nulls=(Null.IDENTICAL,), digits=2),
     Metric("mse", 1, "MSE", "are the pixels kept?", False, "[0, 1]", _PICTURES, digits=4),
+    Metric(
+        "structure_distance",
+        1,
+        "Structure",
+        "is the layout kept, whatever the appearance?",
+        False,
+        "[0, 4]",
+        _PICTURES,
+        "dino",
+        digits=4,
+    ),
+    _background("lpips", "LPIPS", False, "[0, inf)", "lpips"),
+    _background("ssim", "SSIM", True, "[-1, 1]"),
+    _background("psnr", "PSNR", True, "dB", digits=2),
+    _background("mse", "MSE", False, "[0, 1]", digits=4),
     Metric(
         "identity_distance",
         1,

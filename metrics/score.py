@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from metrics import attributes, clip, identity, perceptual, pixel
+from metrics import attributes, background, clip, identity, perceptual, pixel
 from metrics.facts import Facts
 from metrics.images import describe
 from metrics.networks import Networks
@@ -49,7 +50,7 @@ def score_edits(
 
 
 def _scores(metric: Metric, facts: Facts) -> Iterator[Score]:
-    network = facts.networks.name_of(metric.network) if metric.network else "none"
+    network = facts.networks.name_of(metric)
     for edit, outcome in zip(facts.edits, _MEASURES[metric.name](facts), strict=True):
         if not isinstance(outcome, Null) and not math.isfinite(outcome):
             outcome = Null.UNDEFINED
@@ -112,6 +113,19 @@ def _pixels(measure: pixel.Measure, facts: Facts) -> Iterator[Outcome]:
         yield Null.IDENTICAL if value == math.inf else value
 
 
+def _background(measure: background.MaskedMeasure, facts: Facts) -> Iterator[Outcome]:
+    found = [facts.outside[facts.region_key(edit)] for edit in facts.edits]
+    known = [(edit, outside) for edit, outside in zip(facts.edits, found, strict=True) if isinstance(outside, Tensor)]
+    values = iter(facts.masked_distances([(edit.source, edit.target, outside) for edit, outside in known], measure))
+    for outside in found:
+        value = outside if isinstance(outside, Null) else next(values)
+        yield Null.IDENTICAL if value == math.inf else value
+
+
+def _background_lpips(facts: Facts) -> Iterator[Outcome]:
+    return _background(partial(background.background_lpips, facts.networks.needed("lpips")), facts)
+
+
 def _cycle(facts: Facts, measure: pixel.Measure) -> Iterator[Outcome]:
     pairs = [(edit.source, edit.cycle) for edit in facts.edits if edit.cycle is not None]
     values = iter(facts.distances(pairs, measure))
@@ -134,6 +148,11 @@ _MEASURES: Mapping[str, Callable[[Facts], Iterable[Outcome]]] = MappingProxyType
         "ssim": partial(_pixels, pixel.ssim),
         "psnr": partial(_pixels, pixel.psnr),
         "mse": partial(_pixels, pixel.mse),
+        "structure_distance": Facts.structure_distances,
+        "background_lpips": _background_lpips,
+        "background_ssim": partial(_background, background.background_ssim),
+        "background_psnr": partial(_background, background.background_psnr),
+        "background_mse": partial(_background, background.background_mse),
         "identity_distance": _identity_distance,
         "attribute_success": _attribute_success,
         "attribute_kept": _attribute_kept,
@@ -155,6 +174,9 @@ def _check(edit: EditPictures) -> None:
         if picture.shape != edit.source.shape:
             shapes = f"{tuple(edit.source.shape)} and {tuple(picture.shape)}"
             raise ValueError(f"cell {edit.cell_id}: expected source and {name} of one shape, got {shapes}")
+    if edit.mask is not None and (edit.mask.dtype != torch.bool or edit.mask.shape != edit.source.shape[1:]):
+        wanted = f"bool {tuple(edit.source.shape[1:])}"
+        raise ValueError(f"cell {edit.cell_id}: mask: expected {wanted}, got {describe(edit.mask)}")
 
 
 def _full_precision() -> AbstractContextManager[None]:

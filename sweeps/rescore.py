@@ -158,7 +158,7 @@ def _present(store: Store) -> set[tuple[str, str, int, str]]:
 
 
 def _source(metric: Metric, networks: Networks) -> tuple[str, int, str]:
-    return metric.name, metric.version, networks.name_of(metric.network) if metric.network else "none"
+    return metric.name, metric.version, networks.name_of(metric)
 
 
 def _metrics_for(row: Any, config: MetricsConfig) -> tuple[Metric, ...]:
@@ -169,8 +169,7 @@ def _metrics_for(row: Any, config: MetricsConfig) -> tuple[Metric, ...]:
 
 
 def _knows_world_only(config: MetricsConfig, metric: Metric) -> bool:
-    network = getattr(config.networks, metric.network) if metric.network else None
-    return network is not None and str(network.path).startswith(WORLD_PATH)
+    return any(str(network.path).startswith(WORLD_PATH) for network in config.networks_of(metric))
 
 
 def _left_out(config: MetricsConfig, wanted: Mapping[str, Sequence[Metric]]) -> dict[str, int]:

@@ -5,6 +5,7 @@ Each is built from its weights folder's config.json, `Network(**config)`, and re
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import lpips
 import torch
@@ -138,7 +139,7 @@ class Segmenter(nn.Module):
             nn.Sequential(
                 nn.Conv2d(deep + fine, fine, 3, padding=1, bias=False), nn.BatchNorm2d(fine), nn.ReLU(), _Residual(fine)
             )
-            for deep, fine in zip(widths, widths[1:], strict=False)
+            for deep, fine in pairwise(widths)
         )
         self.heads = nn.ModuleDict(
             {category: nn.Conv2d(channels[0], 4 * len(regions), 1) for category, regions in self.regions.items()}

@@ -7,12 +7,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import ViTConfig, ViTModel
 
 from metrics.loading import MetricsConfig, load_networks
 from metrics.networks import Networks
 from metrics.pictures import EditPictures
 from metrics.registry import METRICS
-from p2p.world.networks import AttributeClassifier, IdentityEncoder, WorldLPIPS
+from p2p.world.networks import AttributeClassifier, IdentityEncoder, Segmenter, WorldLPIPS
 from p2p.world.scenes import FACTORS
 from p2p.world.training.clip import ClipSettings, build_clip
 from p2p.world.training.loop import Schedule
@@ -38,10 +39,18 @@ def weights(tmp_path_factory) -> Path:
         ("identity", IdentityEncoder, {"channels": [4, 8], "hidden": 8, "dim": 4}),
         ("perceptual", WorldLPIPS, {"channels": [4, 8]}),
         ("classifier", AttributeClassifier, {"channels": [4, 8], "hidden": 8, "factors": factors}),
+        ("segmenter", Segmenter, {"channels": [4, 8], "factors": factors}),
     ]:
         save(kind(**config), config, folder / name)
     save_tiny_clip(folder / "clip")
+    save_tiny_dino(folder / "dino")
     return folder
+
+
+def save_tiny_dino(folder: Path) -> None:
+    """DINO ViT-B/8's architecture, thin and with random weights, in transformers' own format."""
+    sizes = {"hidden_size": 12, "intermediate_size": 12, "num_attention_heads": 3, "num_hidden_layers": 12}
+    ViTModel(ViTConfig(**sizes, patch_size=8, initializer_range=0.3), add_pooling_layer=False).save_pretrained(folder)
 
 
 def save_tiny_clip(folder: Path) -> None:
@@ -63,6 +72,8 @@ def world_config(weights) -> MetricsConfig:
         "lpips": {"backend": "world", "path": str(weights / "perceptual")},
         "identity": {"backend": "world", "path": str(weights / "identity")},
         "classifier": {"backend": "world", "path": str(weights / "classifier")},
+        "segmenter": {"backend": "world", "path": str(weights / "segmenter")},
+        "dino": {"backend": "transformers", "model": "tiny-dino", "path": str(weights / "dino")},
     }
     return MetricsConfig.from_mapping({"names": list(METRICS), "networks": networks})
 

@@ -35,7 +35,7 @@ def test_configs_of_equal_values_are_equal():
         ({"names": ["simm"]}, "unknown metric 'simm'; did you mean ssim"),
         ({"names": "ssim"}, "metrics.names must be a list of metrics, got 'ssim'"),
         ({"names": ["lpips"]}, "metrics.names has lpips, which needs metrics.networks.lpips"),
-        ({"networks": {"dino": None}}, "unknown key metrics.networks.dino"),
+        ({"networks": {"dinosaur": None}}, "unknown key metrics.networks.dinosaur; did you mean"),
         ({"networks": {"clip": {**CLIP, "modle": 1}}}, "unknown key metrics.networks.clip.modle; did you mean"),
         (
             {"networks": {"clip": {"backend": "clip"}}},

@@ -16,8 +16,9 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 import conf
 from metrics.loading import MetricsConfig
-from metrics.pie import PIE_METRICS, PieEdit, PieNetworks, decode_mask, score_pie, structure_distance, take_edit
+from metrics.pie import PIE_METRICS, PieEdit, PieNetworks, decode_mask, score_pie, take_edit
 from metrics.pie_loading import PieConfig, is_pie, load_pie_networks
+from metrics.structure import self_similarity, structure_distance
 from sweeps.pie_bench import read_mapping
 from tests.metrics.conftest import picture
 
@@ -184,7 +185,8 @@ def test_structure_distance_is_of_the_keys_of_layer_11_with_the_published_slip(e
         slip, sane = (
             ((published(twin, edit.source / by) - published(twin, edit.edited / by)) ** 2).mean() for by in (1, 255)
         )
-        own = structure_distance(edit.source / 255, edit.edited / 255, networks)
+        layouts = (self_similarity(networks.structure, (one / 255)[None]) for one in (edit.source, edit.edited))
+        own = float(structure_distance(*layouts))
     assert value("pie_structure_distance", edit, networks) == pytest.approx(float(slip), rel=1e-3)
     assert own == pytest.approx(float(sane), rel=1e-3)
     assert own != pytest.approx(float(slip), rel=0.05)

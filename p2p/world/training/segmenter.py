@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from p2p.world.networks import HEAD_REGION, Region, Segmenter
-from p2p.world.scenes import FACTORS, SIZE, Scene, change_mask, head_mask, render
+from p2p.world.scenes import FACTORS, SIZE, Scene, head_mask, render
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import sample_scenes, to_images
 from p2p.world.training.loop import Schedule, averaged_weights, fit
@@ -64,28 +64,33 @@ class Masks(NamedTuple):
         return torch.from_numpy(bits.reshape(len(scenes), regions, SIZE, SIZE)).float()
 
 
-def region_masks(scene: Scene, regions: tuple[Region, ...], values: int, rng: np.random.Generator) -> dict[int, Any]:
+def region_masks(
+    scene: Scene, picture: np.ndarray, regions: tuple[Region, ...], values: int, rng: np.random.Generator
+) -> dict[int, np.ndarray]:
     """The exact masks of at most `values` other values of each factor, and of the head, by the region's place."""
-    found: dict[int, Any] = {}
+    found: dict[int, np.ndarray] = {}
     for factor, current in scene.factors.items():
         others = [value for value in FACTORS[scene.category][factor] if value != current]
         for value in rng.permutation(others)[:values]:
-            found[regions.index((factor, str(value)))] = change_mask(scene, scene.replace(**{factor: str(value)}))
+            changed = render(scene.replace(**{factor: str(value)}))
+            found[regions.index((factor, str(value)))] = (picture != changed).any(axis=-1)
     if HEAD_REGION in regions:
         found[regions.index(HEAD_REGION)] = head_mask(scene)
     return found
 
 
-def draw_masks(scenes: list[Scene], network: Segmenter, values: int, seed: int) -> Masks:
-    """Masks of the scenes."""
+def draw_masks(scenes: list[Scene], network: Segmenter, values: int, seed: int) -> tuple[np.ndarray, Masks]:
+    """Pictures of the scenes, uint8 (scenes, 128, 128, 3), and their masks."""
     rng = np.random.default_rng([seed, 3])
     most = max(len(regions) for regions in network.regions.values())
     bits = np.zeros((len(scenes), most, SIZE * SIZE // 8), np.uint8)
     known = np.zeros((len(scenes), most), bool)
+    pixels = np.empty((len(scenes), SIZE, SIZE, 3), np.uint8)
     for row, scene in enumerate(scenes):
-        for place, mask in region_masks(scene, network.regions[scene.category], values, rng).items():
+        pixels[row] = render(scene)
+        for place, mask in region_masks(scene, pixels[row], network.regions[scene.category], values, rng).items():
             bits[row, place], known[row, place] = np.packbits(mask.ravel()), True
-    return Masks(bits, known)
+    return pixels, Masks(bits, known)
 
 
 @torch.no_grad()
@@ -108,8 +113,7 @@ def draw_data(
 ) -> tuple[np.ndarray, Masks]:
     """Pictures, drawn ones first and decoded ones after them, and the drawn ones' masks; kept in `path`."""
     if not path.exists():
-        pixels = np.stack([render(scene) for scene in scenes])
-        masks = draw_masks(scenes, Segmenter(**settings.config()), settings.values, seed)
+        pixels, masks = draw_masks(scenes, Segmenter(**settings.config()), settings.values, seed)
         decoded = through_autoencoder(vae, pixels[: settings.decoded], settings.decoder_noise, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}.partial.npz")
