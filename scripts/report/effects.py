@@ -1,7 +1,7 @@
 """What each hyperparameter does to each score: marginal curves, two-way means, shares of variance, dead knobs."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,32 +24,25 @@ def marginal_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str])
         if places is None:
             continue
         levels, points = places
-        curves = [mean_over(values[:, points], 2) for values in scope.values]
-        numbers = sum(np.isfinite(values[:, points]).sum((2, 3, 4)) for values in scope.values)
-        averaged = over_categories(curves)
+        averaged = over_categories([mean_over(values[:, points], 2) for values in scope.values])
         low, high = averaged.interval()
-        for row, level in enumerate(levels):
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "category": scope.category,
-                        "hyperparameter": name,
-                        "value": knobs.values[at][level],
-                        "text": knobs.texts[at][level],
-                        "metric": list(metrics),
-                        "mean": averaged.mean[:, row],
-                        "low": low[:, row],
-                        "high": high[:, row],
-                        "n": np.asarray(numbers)[:, row],
-                    }
-                )
-            )
+        numbers = sum(np.isfinite(values[:, points]).sum((2, 3, 4)) for values in scope.values)
+        columns = {
+            "value": _spread(np.array(knobs.values[at])[levels], 1, low.shape),
+            "text": _spread(np.array(knobs.texts[at], object)[levels], 1, low.shape),
+            "metric": _spread(np.array(metrics, object), 0, low.shape),
+            "mean": averaged.mean,
+            "low": low,
+            "high": high,
+            "n": numbers,
+        }
+        parts.append(_table({"category": scope.category, "hyperparameter": name}, columns))
     heads = ["category", "hyperparameter", "value", "text", "metric", "mean", "low", "high", "n"]
-    return _joined(parts, heads).query("n > 0").reset_index(drop=True)
+    return _joined(parts, heads)
 
 
 def two_way_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str]) -> pd.DataFrame:
-    """Mean scores by the values of two hyperparameters, over the complete grid inside the sweep; see `factorial`."""
+    """The table `Analysis.two_way`, over the complete grid inside the sweep; see `factorial`."""
     parts = []
     for scope in found:
         grid = factorial(knobs.levels, scope.there)
@@ -58,22 +51,19 @@ def two_way_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str]) 
         means, numbers = _grid_means(scope, grid.points)
         for a, b in itertools.combinations(range(len(grid.axes)), 2):
             others = tuple(1 + at for at in range(len(grid.axes)) if at not in (a, b))
-            table, count = means.mean(others), numbers.sum(others)
-            first, second = grid.axes[a], grid.axes[b]
-            for (i, x), (j, y) in itertools.product(enumerate(grid.levels[a]), enumerate(grid.levels[b])):
-                columns = {
-                    "category": scope.category,
-                    "metric": list(metrics),
-                    "first": knobs.names[first],
-                    "first_value": knobs.values[first][x],
-                    "second": knobs.names[second],
-                    "second_value": knobs.values[second][y],
-                    "mean": table[:, i, j],
-                    "n": count[:, i, j],
-                }
-                parts.append(pd.DataFrame(columns))
-    heads = ["category", "metric", "first", "first_value", "second", "second_value", "mean", "n"]
-    return _joined(parts, heads).query("n > 0").reset_index(drop=True)
+            mean = means.mean(others)
+            first, second = (np.array(knobs.values[grid.axes[at]])[list(grid.levels[at])] for at in (a, b))
+            columns = {
+                "metric": _spread(np.array(metrics, object), 0, mean.shape),
+                "first": np.full(mean.shape, knobs.names[grid.axes[a]], object),
+                "first_value": _spread(first, 1, mean.shape),
+                "second": np.full(mean.shape, knobs.names[grid.axes[b]], object),
+                "second_value": _spread(second, 2, mean.shape),
+                "mean": mean,
+                "n": numbers.sum(others),
+            }
+            parts.append(_table({"category": scope.category}, columns))
+    return _joined(parts, ["category", "metric", "first", "first_value", "second", "second_value", "mean", "n"])
 
 
 def shares_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str]) -> pd.DataFrame:
@@ -179,5 +169,16 @@ def _grid_means(scope: Scope, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return averaged.reshape(-1, *points.shape), np.asarray(numbers).reshape(-1, *points.shape)
 
 
+def _spread(values: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
+    """A vector along one axis of a larger array."""
+    return np.broadcast_to(values.reshape([-1 if at == axis else 1 for at in range(len(shape))]), shape)
+
+
+def _table(fixed: Mapping[str, str], columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Arrays of one shape as columns, without the rows that rest on no value."""
+    there = np.asarray(columns["n"]) > 0
+    return pd.DataFrame({name: values[there] for name, values in columns.items()}).assign(**fixed)
+
+
 def _joined(parts: Sequence[pd.DataFrame], heads: Sequence[str]) -> pd.DataFrame:
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(heads))
+    return pd.concat(parts, ignore_index=True)[list(heads)] if parts else pd.DataFrame(columns=list(heads))

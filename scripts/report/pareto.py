@@ -59,9 +59,9 @@ def recommend(
     """The recommended configuration of a category, or of several together, as a row of `Analysis.recommended`.
 
     It is chosen on every second pair (by kind of edit and name; the first, third, ...), and its scores are those of the
-    other pairs, which had no part in the choice; with one pair alone there are no others, and no scores. Its confidence
-    is the share of resamples of all pairs and seeds that choose it; `<hyperparameter>_confidence` the share that choose
-    its value of that hyperparameter. None where no configuration has both scores.
+    other pairs, which had no part in the choice. Its confidence is the share of resamples of all pairs and seeds that
+    choose it; `<hyperparameter>_confidence` the share that choose its value of that hyperparameter. With one pair alone
+    there are neither scores nor confidence. None where no configuration has both scores.
 
     Args:
         members: each category's panel with its values of the two metrics, (2, configurations, pairs, seeds).
@@ -78,10 +78,12 @@ def recommend(
         return None
     chosen = nearest_ideal(_upward(resamples, two))
     chosen = chosen[chosen >= 0]
-    row: dict[str, Any] = {"config_id": kinds.index[place], "confidence": float((chosen == place).mean())}
-    for axis in AXES:
-        level = kinds[axis].fillna(-1.0).to_numpy()
-        row[f"{axis}_confidence"] = float((level[chosen] == level[place]).mean())
+    row: dict[str, Any] = {"config_id": kinds.index[place], "confidence": float("nan")}
+    if all(len(panel.pairs) > 1 for panel, _ in members):
+        row["confidence"] = float((chosen == place).mean())
+        for axis in AXES:
+            level = kinds[axis].fillna(-1.0).to_numpy()
+            row[f"{axis}_confidence"] = float((level[chosen] == level[place]).mean())
     others = [values[:, :, second] for (_, values), (_, second) in zip(members, halves, strict=True)]
     row["pairs"], row["pairs_held_out"] = (sum(half.sum() for half in side) for side in zip(*halves, strict=True))
     literature = np.flatnonzero(kinds["mark"] == next(iter(KNOWN)))

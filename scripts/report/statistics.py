@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 ALL = "all"
@@ -139,10 +138,11 @@ def stack(estimates: Sequence[Estimate]) -> Estimate:
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """P-values of one family, corrected by Holm's method; NaN stays NaN and counts for nothing."""
-    known = np.isfinite(p_values)
+    order = np.argsort(p_values, kind="stable")
+    order = order[: np.isfinite(p_values).sum()]
     corrected = np.full(p_values.shape, np.nan)
-    if known.any():
-        corrected[known] = multipletests(p_values[known], method="holm")[1]
+    steps = (len(order) - np.arange(len(order))) * p_values[order]
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return corrected
 
 

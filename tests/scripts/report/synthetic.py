@@ -82,8 +82,9 @@ def synthetic_cells(
         cells[name] = mean(cells).to_numpy() + shared + own + rng.normal(0, noise_sd, len(cells))
     if "identity_distance" in cells:
         cells.loc[cells["category"] != "faces", "identity_distance"] = np.nan
-    changing = cells[[axis for axis in AXES if axis not in dead]].fillna(-1).astype(str).agg("-".join, axis=1)
-    cells["target_hash"] = cells["cycle_hash"] = cells["unit"].astype(str) + " " + changing
+    changing = kinds[[axis for axis in AXES if axis not in dead]].fillna(-1).astype(str).agg("-".join, axis=1)
+    cells["target_hash"] = cells["unit"].astype(str) + " " + changing.to_numpy()[place]
+    cells["cycle_hash"] = cells["target_hash"]
     cells["source_hash"] = cells["unit"].astype(str)
     cells["cell_id"] = [f"cell_{at:06}" for at in range(len(cells))]
     return cells.drop(columns=["unit", "place"])
