@@ -53,12 +53,14 @@ class Plan:
         num_inference_steps: of the sampler.
         segments: the tree over the steps.
         watch_words: whether the attention maps of every word of every prompt are summed.
+        watched: sets of words of the first stream's prompt, of each of which one attention map is summed.
     """
 
     streams: tuple[Stream, ...]
     num_inference_steps: int
     segments: tuple[Segment, ...]
     watch_words: bool = False
+    watched: tuple[tuple[str, ...], ...] = ()
 
     @property
     def num_latents(self) -> int:

@@ -19,11 +19,11 @@ from p2p.prompts import Prompt
 from p2p.streams import CompiledStream, compile_streams
 
 SCHEDULERS = {
-    "ddim": diffusers.DDIMScheduler,
-    "euler": diffusers.EulerDiscreteScheduler,
-    "dpm++": diffusers.DPMSolverMultistepScheduler,
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
 }
-"""Schedulers by name; each is stepped once a step with all nodes of a plan, so a history it keeps is one a node."""
+"""Classes of diffusers by name; each is stepped once a step with all nodes of a plan, so a history it keeps is one a node."""
 
 
 class Step(NamedTuple):
@@ -135,7 +135,7 @@ def denoise(
             batches are padded to this size, so that a picture's bits do not depend on its companions.
         callback: told of each step.
     """
-    compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words)
+    compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
     latents = latents * scheduler.init_noise_sigma
     word_maps: list[Tensor | None] = [None] * len(latents)
     samples, memory = 1 + (guidance_scale != 1.0), StepMemory()
@@ -188,7 +188,7 @@ def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
     """
     if name not in SCHEDULERS:
         raise ValueError(f"sampler.scheduler must be one of {', '.join(SCHEDULERS)}, got {name!r}")
-    scheduler = SCHEDULERS[name].from_config(models.scheduler_config)
+    scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(models.scheduler_config)
     scheduler.set_timesteps(num_inference_steps, device=models.device)
     return scheduler
 

@@ -96,7 +96,10 @@ class CompiledStream:
 
 
 def compile_streams(
-    streams: Sequence[Stream], num_inference_steps: int, watch_words: bool = False
+    streams: Sequence[Stream],
+    num_inference_steps: int,
+    watch_words: bool = False,
+    watched: Sequence[Sequence[str]] = (),
 ) -> list[CompiledStream]:
     """Turn each stream's edit into what the engine applies step by step.
 
@@ -106,6 +109,7 @@ def compile_streams(
         streams: parents before their children.
         num_inference_steps: of the sampler.
         watch_words: whether to report the attention map of every word of every prompt.
+        watched: sets of words of the first stream's prompt, of each of which to report one map.
     """
     indicators: dict[str, list[Tensor]] = {stream.prompt.text: [] for stream in streams}
     transfers: dict[Hashable, tuple[Transfer, ...]] = {}
@@ -120,6 +124,8 @@ def compile_streams(
             transfers[key] = cross_transfers(source, stream.prompt, edit, num_inference_steps)
         blend = _compile_blend(source, stream.prompt, edit, indicators, num_inference_steps)
         compiled.append(_compile_edit(source, stream, transfers[key], blend, num_inference_steps))
+    for words in watched:
+        word_place(streams[0].prompt, words, indicators[streams[0].prompt.text])
     return [_with_indicators(stream, indicators[stream.prompt.text], watch_words) for stream in compiled]
 
 
@@ -251,7 +257,7 @@ def _compile_blend(
     def maps(source_words: Sequence[str] | None, target_words: Sequence[str] | None) -> tuple[tuple[bool, int], ...]:
         sides = ((True, source, source_words), (False, target, target_words))
         return tuple(
-            (is_parent, _indicator(prompt, words, indicators[prompt.text]))
+            (is_parent, word_place(prompt, words, indicators[prompt.text]))
             for is_parent, prompt, words in sides
             if words
         )
@@ -264,8 +270,8 @@ def _compile_blend(
     )
 
 
-def _indicator(prompt: Prompt, words: Sequence[str], known: list[Tensor]) -> int:
-    """Position among `known` of the indicator of `words`' tokens."""
+def word_place(prompt: Prompt, words: Sequence[str], known: list[Tensor]) -> int:
+    """Position among `known` indicators of that of `words`' tokens, added where it is new."""
     return _place(prompt, [t for word in words for t in prompt.tokens_of(word, "edit.local_blend")], known)
 
 

@@ -31,12 +31,14 @@ class Group:
         streams: denoised together from the seed's noise.
         places: for each cell its streams.
         inverted: denoised together afterwards (`cycle.mode=invert`), a root and its child from each edit's inversion.
+        with_regions: whether the region of each edit is kept: where the plain source attends to its words.
     """
 
     cells: tuple[Cell, ...]
     streams: tuple[Stream, ...]
     places: tuple[CellStreams, ...]
     inverted: tuple[Stream, ...] = ()
+    with_regions: bool = False
 
     @cached_property
     def plan(self) -> Plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from torch import Tensor
 from tqdm import tqdm
 
 from metrics.loading import MetricsConfig, Networks, load_networks
@@ -18,6 +19,7 @@ from p2p.loading import locate_model
 from sweeps.config import WORLD_PATH
 from sweeps.digest import model_digest
 from sweeps.provenance import mixtures, superseded
+from sweeps.regions import region_of_picture
 from sweeps.store import Store
 from sweeps.tables import terminal_table, write_tables
 
@@ -125,8 +127,11 @@ def _score_part(
 
 def _load(store: Store, part: Sequence[Any]) -> tuple[list[EditPictures], dict[str, str]]:
     edits, unreadable = [], {}
+    masks: dict[str, Tensor] = {}
     try:
         source = store.load_picture(part[0].source_image)
+        for path in {row.mask_image for row in part if isinstance(row.mask_image, str)}:
+            masks[path] = region_of_picture(store.load_picture(path))
     except OSError as error:
         return [], dict.fromkeys((row.cell_id for row in part), str(error))
     for row in part:
@@ -137,7 +142,16 @@ def _load(store: Store, part: Sequence[Any]) -> tuple[list[EditPictures], dict[s
             unreadable[row.cell_id] = str(error)
             continue
         texts = (row.cell_id, row.category, row.kind, row.source_prompt, row.target_prompt, row.cycle_mode)
-        edits.append(EditPictures(*texts, source=source, target=target, cycle=cycle))
+        edits.append(
+            EditPictures(
+                *texts,
+                source=source,
+                target=target,
+                cycle=cycle,
+                words=tuple(sorted(json.loads(row.edit)["equalizer"])) if row.kind == "reweight" else (),
+                mask=masks.get(row.mask_image),
+            )
+        )
     return edits, unreadable
 
 

@@ -27,6 +27,7 @@ from p2p.streams import CompiledStream, Stream
 from sweeps.cells import PIXELS_VERSION, Cell, Sampler
 from sweeps.groups import Group, plan_group
 from sweeps.pictures import pixel_hash
+from sweeps.regions import region_picture, source_regions, words_of
 from sweeps.score import Scorer, edit_pictures
 from sweeps.store import Store
 
@@ -44,6 +45,8 @@ class Drawn(NamedTuple):
         wall_s: seconds of drawing.
         word_maps: for the source and each cell's target, the words of its prompt with their attention maps
             (map_height, map_width), where words are watched.
+        regions: one a cell, bool (height, width), where the plain source attends to the edit's words; None where its
+            prompt has none of them; empty where the group keeps none.
     """
 
     source: Tensor | None
@@ -52,6 +55,7 @@ class Drawn(NamedTuple):
     unet_samples: int
     wall_s: float
     word_maps: list[list[tuple[str, Tensor]]]
+    regions: tuple[Tensor | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class Runner:
 
     def _draw(self, group: Group) -> Drawn:
         """Draw a group; out of memory, again with half the batch, down to one latent a call."""
+        group = replace(group, with_regions=self.scorer.config.needs_source_maps)
         batch_size = self.batch_size
         while True:
             try:
@@ -144,7 +149,8 @@ class Runner:
             elif target is None or (cycle is None and group.places[i].cycle is not None):
                 rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}"), **cost})
             else:
-                edits.append(edit_pictures(cell, drawn.source, target, cycle))
+                mask = drawn.regions[i] if drawn.regions else None
+                edits.append(edit_pictures(cell, drawn.source, target, cycle, mask))
                 hashes = {
                     "source_hash": pixel_hash(drawn.source),
                     "target_hash": pixel_hash(target),
@@ -156,7 +162,12 @@ class Runner:
     def _store(self, group_id: str, rows: list[dict[str, Any]], edits: Sequence[EditPictures]) -> int:
         """Store pictures, then rows that name them."""
         pictures: dict[tuple[str, str], Tensor] = {}
+        masks: dict[str, str] = {}
         for edit in edits:
+            if edit.mask is not None:
+                picture = region_picture(edit.mask)
+                masks[edit.cell_id] = f"{group_id}-{pixel_hash(picture)[:8]}"
+                pictures["mask", masks[edit.cell_id]] = picture
             pictures["source", group_id] = edit.source
             pictures["target", edit.cell_id] = edit.target
             if edit.cycle is not None:
@@ -167,6 +178,7 @@ class Runner:
                 row["source_image"] = paths["source", group_id]
                 row["target_image"] = paths["target", row["cell_id"]]
                 row["cycle_image"] = paths.get(("cycle", row["cell_id"]))
+                row["mask_image"] = paths.get(("mask", masks.get(row["cell_id"], "")))
         return self._store_rows(rows)
 
     def _store_rows(self, rows: list[dict[str, Any]]) -> int:
@@ -199,11 +211,13 @@ def draw_group(
     start = time.perf_counter()
     sampler = group.cells[0].sampler
     noise = prepare_latents(models, group.cells[0].seed, sampler.height, sampler.width)
-    plan = replace(group.plan, watch_words=watch_words)
+    watched = words_of(group.cells) if group.with_regions else ()
+    plan = replace(group.plan, watch_words=watch_words, watched=watched)
     drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
     word_maps = [
         _word_maps(drawn.streams[i], drawn.word_maps[i]) for i in (0, *(place.target for place in group.places))
     ]
+    regions = source_regions(group.cells, drawn) if group.with_regions else ()
     shown = [i for i, stream in enumerate(group.streams) if i == 0 or stream.parent is not None]
     pictures = dict(zip(shown, _finite_pictures(models, drawn.latents[shown]), strict=True))
     unet_samples = drawn.unet_samples
@@ -217,7 +231,7 @@ def draw_group(
         unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
         for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
-    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start, word_maps)
+    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start, word_maps, regions)
 
 
 def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, Tensor]]:

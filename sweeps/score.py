@@ -8,6 +8,7 @@ from torch import Tensor
 from metrics.loading import MetricsConfig, Networks
 from metrics.score import EditPictures, score_edits
 from sweeps.cells import Cell
+from sweeps.regions import region_of_picture
 from sweeps.store import Store
 
 
@@ -44,16 +45,18 @@ class Scorer:
             return self.store.load_picture(path) if isinstance(path, str) else None
 
         source = picture(cells[0], "source")
-        found = [(cell, picture(cell, "target"), picture(cell, "cycle")) for cell in cells]
+        found = [(cell, picture(cell, "target"), picture(cell, "cycle"), picture(cell, "mask")) for cell in cells]
         return [
-            edit_pictures(cell, source, target, cycle)
-            for cell, target, cycle in found
+            edit_pictures(cell, source, target, cycle, None if mask is None else region_of_picture(mask))
+            for cell, target, cycle, mask in found
             if source is not None and target is not None
         ]
 
 
-def edit_pictures(cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | None) -> EditPictures:
-    """What the metrics read of a cell; pictures uint8 (3, height, width)."""
+def edit_pictures(
+    cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | None, mask: Tensor | None = None
+) -> EditPictures:
+    """What the metrics read of a cell; pictures uint8 (3, height, width), the edit's region bool (height, width)."""
     return EditPictures(
         cell_id=cell.cell_id,
         category=cell.category,
@@ -64,4 +67,6 @@ def edit_pictures(cell: Cell, source: Tensor, target: Tensor, cycle: Tensor | No
         source=source,
         target=target,
         cycle=cycle,
+        words=tuple(sorted(cell.edit.equalizer)) if cell.edit.kind == "reweight" else (),
+        mask=mask,
     )

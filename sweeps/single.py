@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from metrics.loading import load_networks
 from metrics.score import Score, score_edits
 from p2p.world.captions import parse
 from sweeps.cells import Cell
-from sweeps.config import ModelConfig, PlannedCell, build_cell, load_model
+from sweeps.config import PlannedCell, build_cell, load_model
 from sweeps.files import write_atomically
 from sweeps.groups import plan_dialogue, plan_group
 from sweeps.run import Drawn, draw_group
@@ -38,7 +39,7 @@ def edit_once(config: Mapping[str, Any]) -> str:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out: cannot write to {folder} ({error.strerror}); choose another with out=...") from error
-    drawn = _draw(planned[0].model, cells, config)
+    drawn = _draw(planned[0], cells, bool(config["attention"]))
     scores = _score(planned[0], cells, drawn)
     names = _write_pictures(folder, cells, drawn, bool(config["attention"]))
     report = {"scores": _as_json(cells, scores), "cell_ids": [cell.cell_id for cell in cells], "config": dict(config)}
@@ -90,9 +91,10 @@ def _category(prompt: str) -> str:
         return "custom"
 
 
-def _draw(model: ModelConfig, cells: Sequence[Cell], config: Mapping[str, Any]) -> Drawn:
+def _draw(planned: PlannedCell, cells: Sequence[Cell], attention: bool) -> Drawn:
     group = plan_group(cells) if len(cells) == 1 else plan_dialogue(cells)
-    drawn = draw_group(load_model(model), group, batch_size=1, watch_words=bool(config["attention"]))
+    group = replace(group, with_regions=planned.metrics.needs_source_maps and len(cells) == 1)
+    drawn = draw_group(load_model(planned.model), group, batch_size=1, watch_words=attention)
     if drawn.source is None or any(target is None for target in drawn.targets):
         raise ValueError("the edit's latents are not finite; a wider model.dtype may help")
     return drawn
@@ -101,9 +103,10 @@ def _draw(model: ModelConfig, cells: Sequence[Cell], config: Mapping[str, Any]) 
 def _score(planned: PlannedCell, cells: Sequence[Cell], drawn: Drawn) -> list[Score]:
     """Scores of each turn against the picture before it."""
     before = [drawn.source, *drawn.targets[:-1]]
+    regions = drawn.regions or (None,) * len(cells)
     edits = [
-        edit_pictures(cell, source, target, cycle)
-        for cell, source, target, cycle in zip(cells, before, drawn.targets, drawn.cycles, strict=True)
+        edit_pictures(cell, source, target, cycle, region)
+        for cell, source, target, cycle, region in zip(cells, before, drawn.targets, drawn.cycles, regions, strict=True)
         if source is not None and target is not None
     ]
     return score_edits(edits, planned.metrics.names, load_networks(planned.metrics, planned.model.device))

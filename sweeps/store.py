@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, which commands that only rea
 
 IMAGES = ("source_image", "target_image", "cycle_image")
 """The columns of recorded paths; null where a picture is not kept or there is none."""
+# The edit's region, `mask_image`, is no picture that a cell needs to be complete.
 HASHES = ("source_hash", "target_hash", "cycle_hash")
 """The columns of `pixel_hash`es; null in rows of older versions."""
 
@@ -44,7 +45,7 @@ EDITS = pa.schema(
             (name, pa.float64())
             for name in (["guidance_scale", "k", "cross_replace_steps", "self_replace_steps", "v_inject_steps"])
         ],
-        *[(name, pa.string()) for name in ["edit", "cycle_mode", "status", "error", *IMAGES, *HASHES]],
+        *[(name, pa.string()) for name in ["edit", "cycle_mode", "status", "error", *IMAGES, "mask_image", *HASHES]],
         ("unet_samples", pa.float64()),
         ("wall_s", pa.float64()),
         *[(name, pa.string()) for name in ["device", "dtype", "settings_id", "model_digest"]],
