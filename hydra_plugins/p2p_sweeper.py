@@ -83,7 +83,8 @@ class P2PSweeper(Sweeper):
         grid = parse_grid(arguments, self.loader.get_group_options, self.params, self.zips, self.union)
         fixed = OmegaConf.create(self._compose(list(grid.fixed)))
         settings = sweep_settings(_plain(fixed), choices.get("experiment"))
-        status = run_sweep(build_cells(grid, self._compose, CellBuilder()), settings)
+        builder = CellBuilder()
+        status = run_sweep(build_cells(grid, self._compose, builder, builder.each_pair), settings)
         if status:
             raise SystemExit(status)
 

@@ -14,6 +14,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 
+from sweeps.pairs import is_pattern
+
 SWEPT = ("model", "category", "pair", "seed", "edit", "sampler", "cycle")
 """What a cell depends on, and so what can be an axis."""
 
@@ -45,7 +47,7 @@ class Axis:
         if self.is_group:
             return list(self.texts)
         parser = OverridesParser.create()
-        return [_value(parser, self.key, text) for text in self.texts]
+        return [text if is_pattern(text) else _value(parser, self.key, text) for text in self.texts]
 
 
 Dimension = tuple[Axis, ...]
@@ -175,6 +177,8 @@ def _texts(override: Override, options: Sequence[str]) -> list[str]:
     if not override.is_sweep_override():
         return [override.get_value_string()]
     if isinstance(value, Glob):
+        if key == "pair":  # which pairs there are is told by each cell's category and model
+            return [str(override.input_line).split("=", 1)[1].strip()]
         if not options:
             raise ValueError(
                 f"{key}: glob chooses among the options of a config group, which {key} is not; list values"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any, TypeVar, get_args
 
 from metrics.loading import MetricsConfig
 from metrics.registry import Metric, get_metrics
-from p2p.edits import Edit, check_keys
+from p2p.checks import check_keys, check_whole
+from p2p.edits import Edit
 from p2p.loading import (
     ModelFiles,
     Models,
@@ -26,7 +27,7 @@ from p2p.sampling import SCHEDULERS
 from p2p.world.captions import unknown_words
 from sweeps.cells import Cell, CycleMode, ModelId, Sampler
 from sweeps.digest import model_digest
-from sweeps.pairs import Pair, choose_pair, load_pairs
+from sweeps.pairs import Pair, choose_pair, is_pattern, load_pairs, match_pairs
 
 T = TypeVar("T")
 CYCLE_MODES = get_args(CycleMode)
@@ -135,13 +136,24 @@ class CellBuilder:
         cycle_mode = config["cycle"]["mode"]
         if cycle_mode not in CYCLE_MODES:
             raise ValueError(f"cycle.mode must be one of {', '.join(CYCLE_MODES)}, got {cycle_mode!r}")
-        seed = _whole("seed", config["seed"], 0)
-        edit = self._once(_edit, self._once(Edit.from_mapping, config["edit"]), task)
+        seed = check_whole("seed", config["seed"], 0)
+        edit = self._once(_edit, self._once(_edit_settings, config["edit"]), task)
         metrics, left_out = self._once(_metrics, config["metrics"], model)
         cell = Cell(
             model.identity, sampler, seed, task.category, task.pair.name, task.source, task.target, edit, cycle_mode
         )
         return PlannedCell(cell, model.config, metrics, left_out)
+
+    def each_pair(self, config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The configuration once for every pair that `pair='glob(...)'` chooses; else itself.
+
+        Raises:
+            ValueError: the pattern chooses none of the category's pairs that the model draws.
+        """
+        if not is_pattern(config["pair"]):
+            return (config,)
+        model = self._once(_located, config["model"])
+        return [{**config, "pair": name} for name in self._once(_matching, config["category"], config["pair"], model)]
 
     def _once(self, make: Callable[..., T], *parts: Any) -> T:
         """`make(*parts)`, remembered; the parts are kept, so that an id stays theirs."""
@@ -172,31 +184,67 @@ class _Task:
     target: Prompt
 
 
+@dataclass(frozen=True)
+class _EditSettings:
+    """An edit as configured, and the scale of the words that its pair will name."""
+
+    edit: Edit
+    equalizer_scale: float | None
+
+
 def _located(values: Mapping[str, Any]) -> _Located:
     model = model_config(values)
     files = _locate(model.path, model.revision, model.config, model.lora)
     return _Located(model, files.folder, ModelId(model.name, _digest(files), model.dtype, model.blend_resolution))
 
 
+def _matching(category: Mapping[str, Any], pattern: str, model: _Located) -> list[str]:
+    return match_pairs(str(category["name"]), load_pairs(category), pattern, model.config.is_world)
+
+
 def _task(category: Mapping[str, Any], choice: int | str, model: _Located) -> _Task:
     name = str(category["name"])
-    pair = choose_pair(name, load_pairs(category), choice)
+    pair = choose_pair(name, load_pairs(category), choice, model.config.is_world)
     source, target = (_prompt(model.folder, text, model.config.is_world) for text in (pair.source, pair.target))
     return _Task(name, pair, source, target)
 
 
-def _edit(edit: Edit, task: _Task) -> Edit:
+def _edit_settings(values: Mapping[str, Any]) -> _EditSettings:
+    own = {key: value for key, value in values.items() if key != "equalizer_scale"}
+    edit, scale = Edit.from_mapping(own), values.get("equalizer_scale")
+    if scale is not None:
+        if isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise ValueError(f"edit.equalizer_scale must be a number, or null, got {scale!r}")
+        if edit.equalizer:
+            raise ValueError("edit.equalizer names words with scales, edit.equalizer_scale scales the pair's; give one")
+    return _EditSettings(edit, scale)
+
+
+def _edit(settings: _EditSettings, task: _Task) -> Edit:
     """The edit of a pair, with the pair's kind, blend words and scales where the settings leave them open."""
-    pair, blend = task.pair, edit.local_blend
+    edit, pair, blend = settings.edit, task.pair, settings.edit.local_blend
     if blend.source_words is None and blend.target_words is None:
         blend = dataclasses.replace(blend, source_words=pair.source_words, target_words=pair.target_words)
     filled = dataclasses.replace(
         edit,
         kind=pair.kind if edit.kind == "auto" else edit.kind,
         local_blend=blend,
-        equalizer=edit.equalizer or pair.equalizer,
+        equalizer=edit.equalizer or _scales(settings.equalizer_scale, task),
     )
     return filled.resolve(task.source, task.target)
+
+
+def _scales(scale: float | None, task: _Task) -> Mapping[str, float]:
+    """The pair's scales, its words with another scale if there is one."""
+    if scale is None:
+        return task.pair.equalizer
+    words = task.pair.scaled_words(task.source, task.target)
+    if not words:
+        raise ValueError(
+            f"edit.equalizer_scale={scale:g}: pair {task.pair.name} of {task.category} names no word to scale; "
+            "give words with edit.equalizer={word: scale}, or the pair an equalizer"
+        )
+    return dict.fromkeys(words, scale)
 
 
 def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig, tuple[str, ...]]:
@@ -209,8 +257,7 @@ def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig,
 
 def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:
     """Whether a metric's network was trained on the embedded picture world, whose pictures alone it can judge."""
-    network = getattr(metrics.networks, metric.network) if metric.network else None
-    return network is not None and str(network.path).startswith(WORLD_PATH)
+    return any(str(network.path).startswith(WORLD_PATH) for network in metrics.networks_of(metric))
 
 
 def _sampler(values: Mapping[str, Any], model: _Located) -> Sampler:
@@ -221,10 +268,12 @@ def _sampler(values: Mapping[str, Any], model: _Located) -> Sampler:
     if isinstance(guidance, bool) or not isinstance(guidance, int | float) or guidance < 1:
         raise ValueError(f"sampler.guidance_scale must be at least 1 (1 is off), got {guidance!r}")
     native = native_size(model.folder)
-    height, width = (native if values[side] is None else _whole(f"sampler.{side}", values[side], 8) for side in _SIDES)
+    height, width = (
+        native if values[side] is None else check_whole(f"sampler.{side}", values[side], 8) for side in _SIDES
+    )
     if height % 8 or width % 8:
         raise ValueError(f"sampler.height and sampler.width must be multiples of 8, got {height} and {width}")
-    steps = _whole("sampler.num_inference_steps", values["num_inference_steps"], 1)
+    steps = check_whole("sampler.num_inference_steps", values["num_inference_steps"], 1)
     if steps > 1000:
         raise ValueError(f"sampler.num_inference_steps must be at most 1000, got {steps}")
     negative = str(values["negative_prompt"] or "")
@@ -233,12 +282,6 @@ def _sampler(values: Mapping[str, Any], model: _Located) -> Sampler:
 
 
 _SIDES = ("height", "width")
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
-    return value
 
 
 @cache

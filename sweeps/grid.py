@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,19 @@ Point = tuple[Setting, ...]
 """One value of a dimension: a setting, or one for each of the zipped axes."""
 
 
-def build_cells(grid: Grid, compose: Compose, build: Callable[[Mapping[str, Any]], PlannedCell]) -> list[PlannedCell]:
+def build_cells(
+    grid: Grid,
+    compose: Compose,
+    build: Callable[[Mapping[str, Any]], PlannedCell],
+    expand: Callable[[Mapping[str, Any]], Sequence[Mapping[str, Any]]] = lambda config: (config,),
+) -> list[PlannedCell]:
     """Every cell of a grid, checked; cells that draw the same pixels once.
+
+    Args:
+        grid: what is swept.
+        compose: gives a configuration.
+        build: makes a cell of one.
+        expand: the configurations that one stands for (`pair='glob(*)'`).
 
     Raises:
         ValueError: a key is unknown or a cell is wrong; the message names it.
@@ -45,11 +56,11 @@ def build_cells(grid: Grid, compose: Compose, build: Callable[[Mapping[str, Any]
     cells: dict[str, PlannedCell] = {}
     for points, config in configurations(grid, compose):
         try:
-            planned = build(config)
+            for planned in map(build, expand(config)):
+                cells.setdefault(planned.cell.cell_id, planned)
         except ValueError as error:
             where = f" (cell {describe(axis_values(points))})" if points else ""
             raise ValueError(f"{error}{where}") from error
-        cells.setdefault(planned.cell.cell_id, planned)
     return list(cells.values())
 
 
