@@ -123,10 +123,11 @@ def _notes(results: Results, panels: Sequence[Panel], shares: pd.DataFrame) -> I
     failed = int((results.cells["status"] != "ok").sum())
     if failed:
         yield f"{failed} of {len(results.cells)} cells failed or were skipped and are in no mean"
-    for panel in panels:
-        if len(panel.pairs) < 2:
-            yield f"{panel.category}: one prompt pair tells nothing about others; there are no intervals"
-        elif len(panel.pairs) < _FEW_PAIRS:
-            yield f"{panel.category}: intervals rest on {len(panel.pairs)} prompt pairs"
+    single = [panel.category for panel in panels if len(panel.pairs) == 1]
+    if single:
+        yield f"one prompt pair tells nothing about others: no intervals for {', '.join(single)}"
+    few = [f"{len(panel.pairs)} in {panel.category}" for panel in panels if 1 < len(panel.pairs) < _FEW_PAIRS]
+    if few:
+        yield f"intervals rest on few prompt pairs: {', '.join(few)}"
     if shares.empty:
         yield "no complete grid of two hyperparameters or more: no shares of variance and no two-way means"

@@ -139,9 +139,9 @@ def anova(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], float]]:
             yield term, float(np.square(part).mean() / total)
 
 
-def over_categories(values: Sequence[np.ndarray]) -> Estimate:
+def over_categories(values: Sequence[np.ndarray], seeds: bool = True) -> Estimate:
     """Estimates of one array a category, (metrics, ..., pairs, seeds), averaged over those that have the metric."""
-    estimates = [estimate(own) for own in values]
+    estimates = [estimate(own, seeds) for own in values]
     has = [np.isfinite(own.mean).reshape(len(own.mean), -1).any(1) for own in estimates]
     rows = [
         combine([own.at(m) for own, there in zip(estimates, has, strict=True) if there[m]] or [estimates[0].at(m)])

@@ -1,0 +1,177 @@
+"""`p2p-report results/SWEEP ...`: tables, figures and a page on sweeps, from their folders alone.
+
+`p2p-report suggest results/SWEEP` reads a one-at-a-time sweep and writes the experiment file of the grid to draw next.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.command_line import refusals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scripts.report.analysis import Analysis
+    from scripts.report.results import Results
+
+
+def main() -> None:
+    """The console script."""
+    arguments = sys.argv[1:]
+    with refusals("p2p-report"):
+        if arguments[:1] == ["suggest"]:
+            suggest(arguments[1:])
+        else:
+            report(arguments)
+
+
+def report(arguments: Sequence[str]) -> None:
+    """Read, analyse, and write all of a report.
+
+    Raises:
+        ValueError, OSError: a folder is no sweep's, an option does not fit, or nothing can be written.
+    """
+    options = _parser().parse_args(arguments)
+    began = time.monotonic()
+    folder = report_folder(options.sweeps, options.out)
+    from scripts.report.analysis import analyse
+    from scripts.report.results import read_results
+
+    results = read_results(options.sweeps)
+    analysis = analyse(results, options.words, options.keep, options.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ", ".join(sweep.name or sweep.resolve().name for sweep in options.sweeps)
+    print(f"{names}: {len(results.cells):,} cells of {len(analysis.configurations):,} configurations", flush=True)
+    for line in _write(options, analysis, results, folder):
+        print(line, flush=True)
+    for line in findings_in_short(analysis):
+        print(line)
+    print(f"\n{time.monotonic() - began:.0f} s")
+
+
+def suggest(arguments: Sequence[str]) -> None:
+    """Write the experiment file of the grid that a one-at-a-time sweep suggests, and say why and what to run.
+
+    Raises:
+        ValueError, OSError: the folder is no sweep's, nothing varies there, or the file cannot be written.
+    """
+    parser = argparse.ArgumentParser(prog="p2p-report suggest", description=(suggest.__doc__ or "").splitlines()[0])
+    parser.add_argument("sweep", type=Path, help="the folder of a one-at-a-time sweep, as results/oat")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="a .yaml file in a folder `experiment` (results/SWEEP/experiment/SWEEP_grid.yaml)",
+    )
+    options = parser.parse_args(arguments)
+    from scripts.report.suggest import write_suggestion
+
+    print(write_suggestion(options.sweep, options.out))
+
+
+def report_folder(sweeps: Sequence[Path], out: Path | None) -> Path:
+    """Where a report goes: `out`, else `report` in the sweep's own folder.
+
+    Raises:
+        ValueError: several sweeps, and no `out`.
+    """
+    if out is None and len(sweeps) > 1:
+        raise ValueError("--out is needed for several sweeps side by side; give the folder of their report")
+    return out or sweeps[0] / "report"
+
+
+def findings_in_short(analysis: "Analysis") -> Iterator[str]:
+    """The recommended configurations, and literature against proposed values, a line each."""
+    if len(analysis.recommended):
+        roles = f"{analysis.words} against {analysis.keep}"
+        yield f"\nRecommended ({roles}; chosen on half of the pairs, scores of the others)"
+        yield from (_recommended(analysis, row) for _, row in analysis.recommended.iterrows())
+    rows = analysis.comparison
+    rows = rows[rows["category"] == rows["category"].iloc[-1]] if len(rows) else rows
+    if len(rows):
+        yield "\nProposed against literature, over all categories (p corrected by Holm's method)"
+        yield from (_compared(row) for _, row in rows.iterrows())
+    yield from (f"note: {note}" for note in analysis.notes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(prog="p2p-report", description=lines[0], epilog=" ".join(lines[2:]))
+    parser.add_argument(
+        "sweeps", type=Path, nargs="+", metavar="SWEEP", help="folders of sweeps, as results/quickstart"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the report's folder (results/SWEEP/report)")
+    parser.add_argument("--words", metavar="METRIC", help="what following the words is (clip_directional)")
+    parser.add_argument("--keep", metavar="METRIC", help="what keeping the picture is (lpips)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    parser.add_argument(
+        "--publish", type=float, metavar="MB", help="copy a reduced set of pictures of at most so many megabytes"
+    )
+    for part in ("tables", "figures", "animations", "page"):
+        parser.add_argument(f"--no-{part}", action="store_true", help=f"leave the {part} out")
+    return parser
+
+
+def _write(options: argparse.Namespace, analysis: "Analysis", results: "Results", folder: Path) -> Iterator[str]:
+    """Write the parts that are asked for; a line each, when it is there."""
+    if not options.no_tables:
+        from scripts.report.tables import write_tables
+
+        write_tables(analysis, results, folder)
+        yield f"  tables      {folder / 'tables'}"
+    if not options.no_figures:
+        from scripts.report.figures import write_figures
+
+        write_figures(analysis, results, folder)
+        yield f"  figures     {folder / 'figures'}"
+    if not options.no_animations:
+        from scripts.report.animations import write_animations
+
+        number = len(write_animations(analysis, results, folder))
+        yield f"  animations  {folder / 'animations'}" if number else "  animations  none: no pictures are kept"
+    if not options.no_page:
+        from scripts.report.findings import find
+        from scripts.report.page import write_page
+
+        pictures = None if options.publish is None else int(options.publish * 1e6)
+        yield f"  page        {write_page(analysis, results, folder, find(results, analysis), pictures)}"
+
+
+def _recommended(analysis: "Analysis", row: "pd.Series") -> str:
+    settings = analysis.configurations.loc[row["config_id"]]
+    scores = [
+        f"{metric} {row[role]:.3f} ({row[f'{role}_low']:.3f} to {row[f'{role}_high']:.3f})"
+        for role, metric in (("words", analysis.words), ("keep", analysis.keep))
+    ]
+    sure = (
+        f"chosen by {row['confidence']:.0%} of resamples; {', '.join(scores)}" if row["pairs_held_out"] else "one pair"
+    )
+    return f"  {row['category']:<15} {_texts(settings)}: {sure}"
+
+
+def _texts(settings: "pd.Series") -> str:
+    k = "none" if math.isnan(settings["k"]) else f"{settings['k']:g}"
+    return ", ".join([f"k {k}", *(f"{head} {settings[head]}" for head in ("cross", "self", "V"))])
+
+
+def _compared(row: "pd.Series") -> str:
+    means = f"{row['literature']:8.3f} -> {row['proposed']:8.3f}"
+    p = "" if math.isnan(row["p"]) else f", p {row['p_corrected']:.2g}"
+    setting = f" [{row['setting']}]" if row["setting"] else ""
+    return f"  {row['metric']:<20} {means}, difference {_estimate(row, 'difference', '', '+.3f')}{p}{setting}"
+
+
+def _estimate(row: "pd.Series", name: str, ends: str, form: str = ".3f") -> str:
+    """A mean with its interval, where there is one."""
+    low, high = row[f"{ends}low"], row[f"{ends}high"]
+    interval = "" if math.isnan(low) else f" ({low:{form}} to {high:{form}})"
+    return f"{row[name]:{form}}{interval}"
+
+
+if __name__ == "__main__":
+    main()
