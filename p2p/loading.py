@@ -14,9 +14,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import DiffusionPipeline, StableDiffusionXLPipeline
 from huggingface_hub import try_to_load_from_cache
-from transformers import CLIPTokenizer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 PIPELINE_FILES = (
@@ -127,7 +125,7 @@ def load_models(
     check_dtype(dtype)
     where = resolve_device(device)
     pipeline = _load_pipeline(locate_model(path, revision, config, lora), DTYPES[dtype])
-    xl = isinstance(pipeline, StableDiffusionXLPipeline)
+    xl = isinstance(pipeline, diffusers.StableDiffusionXLPipeline)
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2) if xl else (pipeline.text_encoder,)
     for part in (*encoders, pipeline.unet, pipeline.vae):
         part.to(where).eval().requires_grad_(False)
@@ -148,7 +146,7 @@ def load_models(
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer alone of a located model, for checking prompts before the model is loaded."""
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 
 def locate_model(
@@ -207,7 +205,7 @@ def _load_pipeline(files: ModelFiles, dtype: torch.dtype) -> Any:
     options = {"torch_dtype": dtype, "local_files_only": True}
     with _quiet():
         if files.checkpoint is None:
-            pipeline = DiffusionPipeline.from_pretrained(
+            pipeline = diffusers.DiffusionPipeline.from_pretrained(
                 files.folder, use_safetensors=True, **options, **_WITHOUT_CHECKER
             )
         else:
@@ -275,7 +273,9 @@ def blend_downscale(sample_size: int, blend_resolution: int | None) -> int:
 def _download(hub_id: str, revision: str | None) -> Path:
     try:
         with _quiet(progress=True):
-            folder = DiffusionPipeline.download(hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER)
+            folder = diffusers.DiffusionPipeline.download(
+                hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER
+            )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].partition(" (")[0]
         cached = {name: try_to_load_from_cache(hub_id, name, revision=revision) for name in PIPELINE_FILES}
