@@ -61,6 +61,12 @@ def _change(minimum: float | None = None) -> tuple[Question, ...]:
     )
 
 
+_BACKGROUND: tuple[Question, ...] = (
+    Order("the asked edit alone before one with a side effect", ("asked",), ("extra",)),
+    Order("the asked edit before another factor's", ("asked",), ("wrong_factor",)),
+    Order("the asked edit before noise everywhere", ("asked",), ("noise",)),
+)
+
 _CYCLE: tuple[Question, ...] = (
     Correlation("follows the area not returned"),
     Order("returned up to noise before not undone", ("noise",), ("asked",)),
@@ -84,6 +90,9 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
     "ssim": _change(),
     "psnr": _change(),
     "mse": _change(),
+    "background_lpips": _BACKGROUND,
+    "background_ssim": _BACKGROUND,
+    "background_mse": _BACKGROUND,
     "identity_distance": (
         Order("the same person with another look before another person", ("asked",), ("subject",), 0.95, LOOKS),
         Order("the same person elsewhere before another person", ("setting",), ("subject",), None, LOOKS),
@@ -159,7 +168,11 @@ def answer_all(scores: pd.DataFrame, seed: int = 0) -> list[Answer]:
     return answers
 
 
-REFERENCE = {"identity_distance": "subject", "attribute_kept": "extra"}
+REFERENCE = {
+    "identity_distance": "subject",
+    "attribute_kept": "extra",
+    **dict.fromkeys(("background_lpips", "background_ssim", "background_mse"), "extra"),
+}
 """What moves a metric as it should, by whose shift those of nuisances are measured, where it is not the asked edit."""
 
 

@@ -35,8 +35,8 @@ each of which is a scene and a seed of its own. A minimum is met when the value 
 
 _NUISANCES_TEXT = """How far a nuisance alone moves the mean from the untouched source's, as a share of what the asked
 edit moves it; for `identity_distance`, of what another person does (`subject`); for `attribute_kept`, of what a side
-effect does. In brackets the AUC of the asked edit before the nuisance alone. `psnr` has no value for the untouched
-source, `clip_directional` counts from 0.
+effect does, and so for `background_*`, which look outside the pair's exact mask. In brackets the AUC of the asked edit
+before the nuisance alone. `psnr` has no value for the untouched source, `clip_directional` counts from 0.
 """
 
 

@@ -48,6 +48,7 @@ def score_pairs(pairs: Sequence[Pair], metrics: Sequence[str], networks: Network
 
 
 def _picture_trials(pair: Pair, pictures: dict[str, Tensor]) -> Iterator[EditPictures]:
+    mask = (pictures["none"] != pictures["asked"]).any(0)
     for name, picture in pictures.items():
         returned = picture if name in RETURNED else None
         yield EditPictures(
@@ -60,6 +61,7 @@ def _picture_trials(pair: Pair, pictures: dict[str, Tensor]) -> Iterator[EditPic
             source=pictures["none"],
             target=picture,
             cycle=returned,
+            mask=mask,
         )
 
 

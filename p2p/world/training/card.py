@@ -22,6 +22,7 @@ image editing where the truth is known; it is no model of the world outside.
 | this one | Stable Diffusion | `diffusers.StableDiffusionPipeline.from_pretrained(folder)` |
 | `clip/` | image-text model in open_clip's format | `open_clip.create_model_and_transforms("local-dir:" + folder)` |
 | `classifier/` | category and captioned factors | `p2p.world.networks.AttributeClassifier` |
+| `segmenter/` | where a picture changes with a captioned factor, and where a head is | `p2p.world.networks.Segmenter` |
 | `identity/` | face identity, whatever hair, hat, glasses and mood | `p2p.world.networks.IdentityEncoder` |
 | `perceptual/` | LPIPS on the first stages of the classifier, plain averaging | `p2p.world.networks.WorldLPIPS` |
 
