@@ -1,4 +1,4 @@
-"""Where a drawn face is, and the face alone: detection and alignment before people are told apart."""
+"""Where a drawn face is: detection and alignment before people are told apart."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from p2p.world.drawing.faces import head_box
 from p2p.world.drawing.pen import Nuisance
 from p2p.world.networks import Trunk
-from p2p.world.scenes import SIZE, Scene
+from p2p.world.scenes import Scene
 
-MARGIN = 1.3
-"""Side of an aligned face, in heights of the head."""
-_SIDE = 64
+MIDDLE, HEIGHT = (0.5, 0.505), 0.555
+"""Where alignment puts heads: the means of drawn ones, so that the identity encoder sees pictures as it was trained."""
+SIDE = 64
+"""Of the pictures that the detector looks at, whatever it is given."""
 
 
 def true_box(scene: Scene) -> tuple[float, float, float, float]:
@@ -41,7 +42,7 @@ class FaceDetector(nn.Module):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch 4"]]:
         """Logits of a face being there, and its head's middle (x, y), width and height as shares of the sides."""
-        small = F.interpolate(images, size=(_SIDE, _SIDE), mode="area")
+        small = F.interpolate(images, size=(SIDE, SIDE), mode="area")
         maps = F.adaptive_avg_pool2d(self.trunk(small * 2 - 1)[-1], 4)
         answer = self.answer(F.relu(self.hidden(maps.flatten(1))))
         return answer[:, 0], answer[:, 1:].sigmoid()
@@ -56,11 +57,12 @@ class FaceDetector(nn.Module):
 
 
 def align(
-    images: Float[Tensor, "batch 3 height width"], boxes: Float[Tensor, "batch 4"], size: int = SIZE
-) -> Float[Tensor, "batch 3 size size"]:
-    """Squares about the heads, `MARGIN` times as high as those, enlarged to `size`; beyond the picture its border."""
-    scale = MARGIN * boxes[:, 3]
+    images: Float[Tensor, "batch 3 height width"], boxes: Float[Tensor, "batch 4"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Pictures shifted and scaled so that their heads are at `MIDDLE` and `HEIGHT` high; their borders are repeated."""
+    scale = boxes[:, 3] / HEIGHT
     zero = torch.zeros_like(scale)
-    rows = torch.stack([scale, zero, 2 * boxes[:, 0] - 1, zero, scale, 2 * boxes[:, 1] - 1], dim=1)
-    grid = F.affine_grid(rows.view(-1, 2, 3), [len(images), 3, size, size], align_corners=False)
+    across, down = (2 * boxes[:, side] - 1 - scale * (2 * MIDDLE[side] - 1) for side in (0, 1))
+    rows = torch.stack([scale, zero, across, zero, scale, down], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(rows, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)

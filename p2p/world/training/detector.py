@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p2p.world.faces import FaceDetector, true_box
+from p2p.world.faces import SIDE, FaceDetector, true_box
 from p2p.world.scenes import CATEGORIES, render, sample_scene
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import to_images
@@ -34,26 +34,27 @@ class DetectorSettings:
         return {"channels": list(self.channels), "hidden": self.hidden}
 
 
-def draw_faces(faces: int, others: int, seed: int) -> tuple[np.ndarray, Tensor]:
-    """Pictures, uint8 (number, 128, 128, 3): faces, then scenes of other categories; the heads of the former."""
+def draw_faces(faces: int, others: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Pictures in [0, 1], (number, 3, 64, 64): faces, then scenes of other categories; the heads of the former."""
     rng = np.random.default_rng([seed, 3])
     elsewhere = [category for category in CATEGORIES if category != "faces"]
     people = [sample_scene("faces", rng) for _ in range(faces)]
     scenes = [*people, *(sample_scene(elsewhere[n % len(elsewhere)], rng) for n in range(others))]
-    return np.stack([render(scene) for scene in scenes]), torch.tensor([true_box(person) for person in people])
+    pictures = [F.interpolate(to_images(render(scene)[None]), size=(SIDE, SIDE), mode="area") for scene in scenes]
+    return torch.cat(pictures), torch.tensor([true_box(person) for person in people])
 
 
 def train_detector(settings: DetectorSettings, seed: int, folder: Path) -> FaceDetector:
     """Train on drawn pictures, moved, scaled and mirrored, with the blemishes of generated ones."""
     torch.manual_seed(settings.schedule.seed)
     network = FaceDetector(**settings.config())
-    pixels, boxes = draw_faces(settings.faces, settings.others, seed)
+    pictures, boxes = draw_faces(settings.faces, settings.others, seed)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(pixels), (settings.batch,), generator=generator)
+        chosen = torch.randint(len(pictures), (settings.batch,), generator=generator)
         is_face = chosen < settings.faces
         heads = boxes[chosen.clamp(max=settings.faces - 1)]
-        images, heads = moved(blemish(to_images(pixels[chosen.numpy()]), generator), heads, generator)
+        images, heads = moved(blemish(pictures[chosen], generator), heads, generator)
         with torch.autocast("cpu", torch.bfloat16):
             logits, found = network(images)
         there = F.binary_cross_entropy_with_logits(logits.float(), is_face.float())

@@ -1,15 +1,14 @@
-"""The face identity encoder: aligned looks of one person are pulled together, other people pushed away."""
+"""The face identity encoder: looks of one person are pulled together, other people pushed away."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from p2p.world.faces import align, true_box
 from p2p.world.networks import IdentityEncoder
 from p2p.world.scenes import FACTORS, Scene, render, sample_scene
 from p2p.world.training.augment import blemish
@@ -17,15 +16,6 @@ from p2p.world.training.data import to_images
 from p2p.world.training.loop import Schedule, averaged_weights, fit
 
 LOOKS = ("hair", "mood", "glasses", "hat")
-MISPLACED = 0.015
-"""How far, in standard deviations and shares of the picture, heads are looked for beside their place."""
-
-
-class People(NamedTuple):
-    """Pictures of people, uint8 (people, looks, 128, 128, 3), and where their heads are (people, looks, 4)."""
-
-    pixels: np.ndarray
-    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,17 +46,15 @@ def looks(person: Scene, number: int, rng: np.random.Generator) -> list[Scene]:
     return found
 
 
-def draw_people(people: int, number: int, seed: int) -> People:
-    """So many people in so many looks each."""
+def draw_people(people: int, number: int, seed: int) -> np.ndarray:
+    """Pictures of people, uint8 of shape (people, looks, 128, 128, 3)."""
     rng = np.random.default_rng([seed, 2])
-    scenes = [looks(sample_scene("faces", rng), number, rng) for _ in range(people)]
-    pixels = np.stack([np.stack([render(look) for look in person]) for person in scenes])
-    boxes = np.array([[true_box(look) for look in person] for person in scenes], np.float32)
-    return People(pixels, boxes)
+    persons = [sample_scene("faces", rng) for _ in range(people)]
+    return np.stack([np.stack([render(look) for look in looks(person, number, rng)]) for person in persons])
 
 
 def train_identity(settings: IdentitySettings, seed: int, folder: Path) -> IdentityEncoder:
-    """Supervised contrast: two looks of each of `batch` people a step, aligned as a detector would, not quite."""
+    """Supervised contrast: two looks of each of `batch` people a step."""
     torch.manual_seed(settings.schedule.seed)
     network = IdentityEncoder(**settings.config())
     drawn = draw_people(settings.people, settings.looks, seed)
@@ -74,7 +62,7 @@ def train_identity(settings: IdentitySettings, seed: int, folder: Path) -> Ident
     def loss(step: int, generator: torch.Generator) -> Tensor:
         people = torch.randperm(settings.people, generator=generator)[: settings.batch]
         chosen = torch.rand((len(people), settings.looks), generator=generator).argsort(1)[:, :2]
-        pair = [_aligned(drawn, people, look, generator) for look in chosen.T]
+        pair = [blemish(to_images(drawn[people.numpy(), look.numpy()]), generator) for look in chosen.T]
         with torch.autocast("cpu", torch.bfloat16):
             embedded = network(torch.cat(pair)).float()
         return contrast(embedded, settings.temperature)
@@ -82,13 +70,6 @@ def train_identity(settings: IdentitySettings, seed: int, folder: Path) -> Ident
     network.train()
     fit(network, loss, settings.schedule, folder / "identity.pt")
     return network.eval()
-
-
-def _aligned(drawn: People, people: Tensor, looks: Tensor, generator: torch.Generator) -> Tensor:
-    rows = people.numpy(), looks.numpy()
-    boxes = torch.from_numpy(drawn.boxes[rows])
-    boxes = boxes + MISPLACED * torch.randn(boxes.shape, generator=generator)
-    return align(blemish(to_images(drawn.pixels[rows]), generator), boxes)
 
 
 def contrast(embedded: Tensor, temperature: float) -> Tensor:
