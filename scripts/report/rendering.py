@@ -9,6 +9,8 @@ from metrics.registry import Metric
 from sweeps.table_text import escape, head, tex_head
 
 DAGGER = "†"
+_MOST_ROWS = 60
+"""Rows of a table that fit on a page."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,25 @@ def markdown(title: str, tables: Sequence[Table], note: str = "") -> str:
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """Tables for `\\input`, one `longtable` each; needs booktabs and longtable."""
-    lines = [r"% \usepackage{booktabs,longtable}"]
+    """Tables for `\\input`, one `table` each, or several where there are many rows; needs booktabs."""
+    lines = [r"% \usepackage{booktabs}"]
     for table in tables:
         heads = [escape(one) if isinstance(one, str) else tex_head(one) for one in table.heads]
-        top = [r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]
-        caption = f"{table.title}. {table.note}".strip() if table.note else f"{table.title}."
-        lines += [
-            r"{\scriptsize\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{longtable}}{{@{{}}{'l' * table.left}{'r' * (len(heads) - table.left)}@{{}}}}",
-            rf"\caption{{{_tex(caption)}}} \\",
-            *top,
-            r"\endfirsthead",
-            *top,
-            r"\endhead",
-            *(" & ".join(_latex_entry(entry) for entry in row) + r" \\" for row in table.rows),
-            r"\bottomrule",
-            r"\end{longtable}}",
-        ]
+        for at in range(0, len(table.rows), _MOST_ROWS):
+            title = table.title if at == 0 else f"{table.title}, continued"
+            note = table.note if at == 0 else ""
+            lines += [
+                r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+                rf"\caption{{{_tex(f'{title}. {note}'.strip())}}}",
+                rf"\begin{{tabular}}{{@{{}}{'l' * table.left}{'r' * (len(heads) - table.left)}@{{}}}}",
+                r"\toprule",
+                " & ".join(heads) + r" \\",
+                r"\midrule",
+                *(" & ".join(map(_latex_entry, row)) + r" \\" for row in table.rows[at : at + _MOST_ROWS]),
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -79,13 +82,14 @@ def document(title: str, inputs: Sequence[str], notes: Sequence[str]) -> str:
     lines = [
         r"\documentclass[a4paper]{article}",
         r"\usepackage[margin=15mm]{geometry}",
-        r"\usepackage{booktabs,longtable}",
+        r"\usepackage{booktabs}",
+        r"\extrafloats{200}",
         r"\begin{document}",
         rf"\section*{{{_tex(title)}}}",
     ]
     if notes:
         lines += [r"\begin{itemize}", *(rf"\item {_tex(note)}" for note in notes), r"\end{itemize}"]
-    lines += [rf"\input{{{name}}}" for name in inputs]
+    lines += [rf"\input{{{name}}}\clearpage" for name in inputs]
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 
 

@@ -101,11 +101,14 @@ def comparison(analysis: Analysis, results: Results) -> Made:
             clear = row.p_corrected < 0.05
             entry = Entry(difference, interval, best=bool(clear))
             tests = [_p(row.p), _p(row.p_corrected), _plain(row.effect_size, "+.2f"), f"{row.pairs}", f"{row.seeds}"]
-            rows.append((head(metric), *numbers, entry, *tests))
+            rows.append((head(metric), str(row.setting), *numbers, entry, *tests))
         if rows:
-            heads = ("", "literature", "proposed", "difference", "p", "p corrected", "effect size", "pairs", "seeds")
+            heads: tuple[str, ...] = ("", "", "literature", "proposed", "difference", "p", "p corrected")
+            heads += ("effect size", "pairs", "seeds")
+            if not found["setting"].any():
+                heads, rows = heads[1:], [(row[0], *row[2:]) for row in rows]
             note = (
-                f"Difference: proposed less literature, paired by pair and seed; {_INTERVALS} Bold: corrected p below "
+                f"Difference: proposed less literature, paired by pair and seed. {_INTERVALS} Bold: corrected p below "
                 "0.05. Arrows say which sign is better."
             )
             tables.append(Table(f"Literature against proposed values, {_name(category)}", heads, tuple(rows), note))

@@ -72,6 +72,7 @@ def _figures(analysis: Analysis, results: Results) -> Iterator[tuple[str, Figure
     for metric in (METRICS[name] for name in mapped):
         whole = ALL if ALL in categories else categories[0]
         for name, figure in (
+            (f"effects-{metric.name}", effects.curves_by_category(analysis, metric, categories)),
             (f"heat-{metric.name}", effects.heat_maps(analysis, metric, whole)),
             (f"heat-{metric.name}-categories", effects.heat_by_category(analysis, metric, categories)),
         ):

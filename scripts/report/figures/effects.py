@@ -1,12 +1,13 @@
 """What each hyperparameter does: marginal curves, two-way maps, shares of variance."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -27,35 +28,23 @@ from sweeps.configurations import AXES
 
 _HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++", "oo")
 _TERMS = 7
+_MEANS, _DIVERGING = "cividis", "PuOr"
+_Style = Mapping[str, object]
 _PAIRS = (("cross_replace_steps", "self_replace_steps"), ("k", "v_inject_steps"))
 """The pairs that are also drawn by category, where the sweep has them."""
 
 
 def curves(analysis: Analysis, metrics: Sequence[Metric], categories: Sequence[str]) -> Figure | None:
-    """Marginal means with intervals: rows are metrics, columns hyperparameters, lines categories."""
-    found = analysis.marginal
-    shown = [metric for metric in metrics if (found["metric"] == metric.name).any()]
-    axes_names = _hyperparameters(found)
-    if not shown or not axes_names:
-        return None
-    size = (TWO_COLUMNS, 1.25 * len(shown) + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(shown), len(axes_names), sharex="col", sharey="row", squeeze=False)
-    styles = category_styles(categories)
-    by = dict(iter(found.groupby(["metric", "hyperparameter", "category"])))
-    for panels, metric in zip(grid, shown, strict=True):
-        panels[0].set_ylabel(metric_label(metric))
-        for axes, name in zip(panels, axes_names, strict=True):
-            for category in categories:
-                rows = by.get((metric.name, name, category))
-                if rows is not None and rows["mean"].notna().any():
-                    _curve(axes, rows.sort_values("value", na_position="first"), category, styles[category])
-            _ticks(axes, found.loc[found["hyperparameter"] == name, "value"])
-            axes.grid(axis="y", color="0.92", linewidth=0.6)
-    for axes, name in zip(grid[-1], axes_names, strict=True):
-        axes.set_xlabel(axis_label(name))
-    legend_above(figure, max(grid.flat, key=lambda axes: len(axes.get_lines())), len(categories))
-    return figure
+    """Marginal means: rows are metrics, columns hyperparameters, lines categories; the interval is of all of them."""
+    whole = ALL if ALL in categories else categories[0]
+    wanted = [(metric_label(metric), metric.name, categories) for metric in metrics]
+    return _curves(analysis.marginal, wanted, category_styles(categories), (whole,))
+
+
+def curves_by_category(analysis: Analysis, metric: Metric, categories: Sequence[str]) -> Figure | None:
+    """Marginal means of one metric with intervals: rows are categories, columns hyperparameters."""
+    wanted = [(f"{_name(category)}\n{metric_label(metric)}", metric.name, (category,)) for category in categories]
+    return _curves(analysis.marginal, wanted, category_styles(categories), categories) if len(categories) > 1 else None
 
 
 def heat_maps(analysis: Analysis, metric: Metric, category: str) -> Figure | None:
@@ -87,16 +76,19 @@ def heat_by_category(analysis: Analysis, metric: Metric, categories: Sequence[st
     if not pairs or len(names) < 2:
         return None
     centred = own.assign(mean=own["mean"] - own.groupby(["category", "first", "second"])["mean"].transform("mean"))
-    figure = Figure(figsize=(TWO_COLUMNS, 1.45 * len(pairs) + 0.5), layout="constrained")
+    figure = Figure(figsize=(TWO_COLUMNS, 1.5 * len(pairs) + 0.2), layout="constrained")
     grid = figure.subplots(len(pairs), len(names), squeeze=False)
-    reach = float(centred["mean"].abs().max()) or 1.0
-    norm = Normalize(-reach, reach)
     for panels, pair in zip(grid, pairs, strict=True):
+        rows = centred[(centred["first"] == pair[0]) & (centred["second"] == pair[1])]
+        reach = float(rows["mean"].abs().max()) or 1.0
+        norm = Normalize(-reach, reach)
         for axes, category in zip(panels, names, strict=True):
-            _map(axes, centred[centred["category"] == category], pair, norm, None)
-            axes.set_ylabel(axis_label(pair[0]) if category == names[0] else "")
-            axes.set_title(category if pair == pairs[0] else "")
-    _bar(figure, grid, norm, f"{metric_label(metric)}, less the category's mean")
+            _map(axes, rows[rows["category"] == category], pair, norm, None)
+            axes.set_title(_name(category) if pair == pairs[0] else "")
+            if category != names[0]:
+                axes.set_ylabel("")
+                axes.set_yticklabels([])
+        _bar(figure, panels, norm, f"{metric_label(metric)} less its mean", _DIVERGING)
     return figure
 
 
@@ -124,22 +116,71 @@ def variance(analysis: Analysis, metrics: Sequence[Metric], categories: Sequence
     return figure
 
 
-def _curve(axes: Axes, rows: pd.DataFrame, category: str, style: dict[str, object]) -> None:
-    places = _places(rows["value"])
-    axes.plot(places, rows["mean"], label=_name(category), **style)  # type: ignore[arg-type]
-    axes.fill_between(places, rows["low"], rows["high"], color=str(style["color"]), alpha=0.13, linewidth=0)
+def _curves(
+    found: pd.DataFrame,
+    wanted: Sequence[tuple[str, str, Sequence[str]]],
+    styles: Mapping[str, _Style],
+    banded: Sequence[str],
+) -> Figure | None:
+    """A row of panels for each label, metric and categories wanted; intervals of those `banded`."""
+    by = {
+        key: rows for key, rows in found.groupby(["metric", "category", "hyperparameter"]) if rows["mean"].notna().any()
+    }
+    there = {(metric, category) for metric, category, _ in by}
+    shown = [one for one in wanted if any((one[1], category) in there for category in one[2])]
+    names = _hyperparameters(found)
+    if not shown or not names:
+        return None
+    figure = Figure(figsize=(TWO_COLUMNS, 1.2 * len(shown) + 0.6), layout="constrained")
+    grid = figure.subplots(len(shown), len(names), sharex="col", sharey="row", squeeze=False)
+    for panels, (label, metric, categories) in zip(grid, shown, strict=True):
+        panels[0].set_ylabel(label)
+        panels[0].set_ylim(*_reach([rows for key, rows in by.items() if key[0] == metric and key[1] in categories]))
+        for axes, name in zip(panels, names, strict=True):
+            places = _places(found[found["hyperparameter"] == name])
+            for category in categories:
+                if (rows := by.get((metric, category, name))) is not None:
+                    _curve(axes, rows, places, category, styles[category], category in banded)
+            axes.set_xticks(list(places.values()), list(places))
+            axes.grid(axis="y", color="0.92", linewidth=0.6)
+    for axes, name in zip(grid[-1], names, strict=True):
+        axes.set_xlabel(axis_label(name))
+    if any(len(categories) > 1 for _, _, categories in shown):
+        legend_above(figure, max(grid.flat, key=lambda axes: len(axes.get_lines())), len(styles))
+    return figure
 
 
-def _places(values: pd.Series) -> pd.Series:
-    """Where values stand on an axis; no blend stands one step before the smallest."""
-    known = np.sort(values.dropna().unique())
+def _reach(rows: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Limits that show how means change: intervals farther off than the means are apart run out of the panel."""
+    means, lows, highs = (pd.concat([one[name] for one in rows]) for name in ("mean", "low", "high"))
+    apart = means.max() - means.min() or 0.01
+    low, high = means.min() - apart, means.max() + apart
+    margin = 0.08 * apart
+    return max(low, np.fmin(lows, means).min()) - margin, min(high, np.fmax(highs, means).max()) + margin
+
+
+def _curve(
+    axes: Axes, rows: pd.DataFrame, places: Mapping[str, float], category: str, style: _Style, band: bool
+) -> None:
+    at = rows["text"].map(places)
+    rows = rows.assign(at=at).sort_values("at")
+    axes.plot(rows["at"], rows["mean"], label=_name(category), **style)  # type: ignore[arg-type]
+    if band:
+        axes.fill_between(rows["at"], rows["low"], rows["high"], color=str(style["color"]), alpha=0.15, linewidth=0)
+
+
+def _places(rows: pd.DataFrame) -> dict[str, float]:
+    """Where a hyperparameter's values stand on an axis: numbers at their place, no blend one step before the smallest.
+
+    Where several values are words, all stand at equal distances.
+    """
+    levels = rows[["value", "text"]].drop_duplicates().sort_values(["value", "text"], na_position="first")
+    if levels["value"].isna().sum() > 1:
+        return {str(text): float(at) for at, text in enumerate(levels["text"])}
+    known = levels["value"].dropna().to_numpy()
     step = float(np.diff(known).min()) if len(known) > 1 else 1.0
-    return values.fillna((known[0] if len(known) else 0.0) - step)
-
-
-def _ticks(axes: Axes, values: pd.Series) -> None:
-    unique = pd.Series(values.unique()).sort_values(na_position="first")
-    axes.set_xticks(_places(unique), [value_name(value) for value in unique])
+    values = levels["value"].fillna((known[0] if len(known) else 0.0) - step)
+    return dict(zip(levels["text"].astype(str), values, strict=True))
 
 
 def _map(axes: Axes, own: pd.DataFrame, pair: tuple[str, str], norm: Normalize, digits: int | None) -> None:
@@ -151,8 +192,9 @@ def _map(axes: Axes, own: pd.DataFrame, pair: tuple[str, str], norm: Normalize, 
     values = np.full((len(firsts), len(seconds)), np.nan)
     for first, second, mean in zip(rows["first_value"], rows["second_value"], rows["mean"], strict=True):
         values[_index(firsts, first), _index(seconds, second)] = mean
-    axes.imshow(values, cmap="cividis", norm=norm, aspect="auto", origin="lower")
-    axes.set_xticks(range(len(seconds)), [value_name(value) for value in seconds])
+    axes.imshow(values, cmap=_DIVERGING if digits is None else _MEANS, norm=norm, aspect="auto", origin="lower")
+    every = 2 if digits is None and len(seconds) > 3 else 1
+    axes.set_xticks(range(0, len(seconds), every), [value_name(value) for value in seconds[::every]])
     axes.set_yticks(range(len(firsts)), [value_name(value) for value in firsts])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -166,10 +208,9 @@ def _map(axes: Axes, own: pd.DataFrame, pair: tuple[str, str], norm: Normalize, 
             axes.text(column, row, _short(value, digits), ha="center", va="center", fontsize=7, color=ink)
 
 
-def _bar(figure: Figure, grid: np.ndarray, norm: Normalize, label: str) -> None:
-    from matplotlib.cm import ScalarMappable
-
-    bar = figure.colorbar(ScalarMappable(norm, colormaps["cividis"]), ax=grid, fraction=0.03, pad=0.01, aspect=35)
+def _bar(figure: Figure, grid: np.ndarray, norm: Normalize, label: str, colours: str = _MEANS) -> None:
+    panels = list(grid.flat)
+    bar = figure.colorbar(ScalarMappable(norm, colormaps[colours]), ax=panels, fraction=0.03, pad=0.01, aspect=30)
     bar.set_label(label)
     bar.outline.set_visible(False)  # type: ignore[operator]
 
@@ -193,14 +234,19 @@ def _bars(axes: Axes, wide: pd.DataFrame, metrics: Sequence[Metric], terms: Sequ
 
 
 def _hyperparameters(found: pd.DataFrame) -> list[str]:
-    varied = found.groupby("hyperparameter")["value"].nunique(dropna=False)
+    varied = found.groupby("hyperparameter")["text"].nunique()
     there = [str(name) for name in varied.index[varied > 1]]
     return [*(axis for axis in AXES if axis in there), *(name for name in there if name not in AXES)]
 
 
 def _pairs(own: pd.DataFrame) -> list[tuple[str, str]]:
+    """The pairs of hyperparameters with means, those whose values are numbers."""
     there = own[own["mean"].notna()]
-    return [(str(first), str(second)) for first, second in there[["first", "second"]].drop_duplicates().to_numpy()]
+    keys = ["category", "metric", "first", "second"]
+    doubled = there[there.duplicated([*keys, "first_value", "second_value"])]
+    wordy = set(zip(doubled["first"], doubled["second"], strict=True))
+    pairs = dict.fromkeys(zip(there["first"], there["second"], strict=True))
+    return [(str(first), str(second)) for first, second in pairs if (first, second) not in wordy]
 
 
 def _index(values: Sequence[float], value: float) -> int:

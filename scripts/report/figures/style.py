@@ -21,7 +21,7 @@ ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
 """Inches of a paper's column, and of its page."""
 DPI = 200
 INK, PALE = "#202020", "#8c8c8c"
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2)), (0, (2, 2)))
 CENTRE_STYLES: Mapping[str, Mapping[str, Any]] = {

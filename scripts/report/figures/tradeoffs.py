@@ -15,12 +15,14 @@ from scripts.report.analysis import ALL, Analysis
 from scripts.report.figures.style import (
     CENTRE_STYLES,
     INK,
+    ONE_COLUMN,
     PALE,
     TWO_COLUMNS,
     category_styles,
     metric_label,
 )
-from scripts.report.views import axis_values, marked
+from scripts.report.views import RECOMMENDED, axis_values, marked, settings
+from sweeps.configurations import AXES
 
 CYCLE, SIZE = "cycle_lpips", "lpips"
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -42,8 +44,10 @@ def fronts(analysis: Analysis, categories: Sequence[str]) -> Figure | None:
         axes.plot(own["keep"], own["words"], "-", color=INK, linewidth=0.9, zorder=2, label="Pareto front")
         axes.plot(own["keep"], own["words"], ".", color=INK, markersize=3.4, zorder=2)
         _mark(axes, analysis, category, cloud, keep, words)
+        _say_recommended(axes, analysis, category)
         axes.set_title(_name(category))
         axes.set(xlabel=metric_label(keep), ylabel=metric_label(words))
+        _frame(axes, cloud, keep, words)
         if keep.higher_is_better is False:
             axes.invert_xaxis()
     _legend(figure, panels)
@@ -72,6 +76,7 @@ def cycles(analysis: Analysis, categories: Sequence[str]) -> Figure | None:
         _mark(axes, analysis, category, cloud, size, cycle)
         axes.set_title(_name(category))
         axes.set(xlabel=f"{size.label}: size of the edit", ylabel=f"{metric_label(cycle)}: error")
+        _frame(axes, cloud, size, cycle)
     _legend(figure, panels)
     return figure
 
@@ -81,18 +86,19 @@ def differences(analysis: Analysis, metrics: Sequence[Metric], categories: Seque
     found = analysis.comparison[analysis.comparison["difference"].notna()]
     shown = [metric for metric in metrics if (found["metric"] == metric.name).any()]
     names = [category for category in categories if (found["category"] == category).any()]
+    rows = dict.fromkeys((name, row) for name in names for row in found.loc[found["category"] == name, "setting"])
     if not shown:
         return None
-    figure, panels = _panels(len(shown), height=0.16 * len(names) + 0.62, columns=4, sharey=True)
+    figure, panels = _panels(len(shown), height=0.16 * len(rows) + 0.62, columns=4, sharey=True)
     styles = category_styles(names)
     for axes, metric in zip(panels, shown, strict=True):
-        rows = found[found["metric"] == metric.name].set_index("category")
-        for place, category in enumerate(names):
-            if category in rows.index:
-                _difference(axes, place, rows.loc[category], styles[category])
+        own = found[found["metric"] == metric.name].set_index(["category", "setting"])
+        for place, row in enumerate(rows):
+            if row in own.index:
+                _difference(axes, place, own.loc[row], styles[row[0]])
         axes.axvline(0, color=PALE, linewidth=0.8, zorder=0)
-        axes.set_yticks(range(len(names)), [_name(category) for category in names])
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [", ".join(filter(None, (_name(name), setting))) for name, setting in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.12)
         axes.set_title(metric_label(metric))
@@ -135,11 +141,30 @@ def _mark(axes: Axes, analysis: Analysis, category: str, cloud: pd.DataFrame, x:
             axes.plot(*at, linestyle="none", markersize=big, zorder=4, label=name, **style, **edge)
 
 
+def _frame(axes: Axes, cloud: pd.DataFrame, x: Metric, y: Metric) -> None:
+    """The panel holds all configurations; intervals that are wider run out of it."""
+    for metric, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
+        low, high = cloud[metric.name].min(), cloud[metric.name].max()
+        margin = 0.12 * (high - low) or 0.01
+        limit(low - margin, high + margin)
+
+
+def _say_recommended(axes: Axes, analysis: Analysis, category: str) -> None:
+    """The recommended configuration in words, where both scores are worst and so no front is."""
+    for config_id in marked(analysis, category).get(RECOMMENDED, []):
+        row = settings(analysis).loc[config_id]
+        parts = [f"{head} {row[head]}" for head in AXES.values()]
+        text = ", ".join(parts[:2]) + "\n" + ", ".join(parts[2:])
+        color = CENTRE_STYLES[RECOMMENDED]["color"]
+        axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=color, va="bottom")
+
+
 def _panels(number: int, height: float = 2.1, columns: int = 3, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     """So many panels on a page's width."""
     columns = min(columns, number)
     lines = math.ceil(number / columns)
-    figure = Figure(figsize=(TWO_COLUMNS, height * lines + 0.35), layout="constrained")
+    width = TWO_COLUMNS if columns > 1 else ONE_COLUMN
+    figure = Figure(figsize=(width, height * lines + 0.35), layout="constrained")
     grid = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)
     for axes in grid[number:]:
         axes.set_axis_off()
@@ -153,7 +178,10 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(str(label), handle)
     ordered = sorted(entries, key=lambda label: label in CENTRE_STYLES)
-    figure.legend([entries[label] for label in ordered], ordered, loc="outside upper center", ncols=8, frameon=False)
+    columns = 8 if len(panels) > 1 else 3
+    figure.legend(
+        [entries[label] for label in ordered], ordered, loc="outside upper center", ncols=columns, frameon=False
+    )
 
 
 def _name(category: str) -> str:
