@@ -82,8 +82,8 @@ class Facts:
     @cached_property
     def outside(self) -> dict[RegionKey, Tensor | Null]:
         """The pixels outside the region of each source picture and prompt pair, bool (height, width), or why not."""
-        firsts = {self.region_key(edit): edit for edit in reversed(self.edits)}
-        return {key: self._outside(edit) for key, edit in firsts.items()}
+        pairs = {self.region_key(edit): edit for edit in self.edits}
+        return {key: self._outside(edit) for key, edit in pairs.items()}
 
     @staticmethod
     def region_key(edit: EditPictures) -> RegionKey:
