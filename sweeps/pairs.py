@@ -87,12 +87,12 @@ def choose_pair(category: str, pairs: list[Pair], choice: int | str, is_world: b
             if pair in known:
                 return pair
             raise ValueError(
-                f"pair={choice}: {pair.name} is for Stable Diffusion (model=sd14, ...); the embedded model draws of "
-                f"{category}: {names}; pair='glob(*)' takes every pair that a model draws"
+                f"pair={choice}: {pair.name} is for Stable Diffusion (model=sd14, ...); of {category} the embedded "
+                f"model draws {names}; pair='glob(*)' takes every pair that a model draws"
             )
     close = difflib.get_close_matches(str(choice), [pair.name for pair in known], n=1)
     raise ValueError(
-        f"pair={choice}: {category} has pairs 0 to {len(known) - 1}: {names}"
+        f"pair={choice}: {category} has pairs 0 to {len(pairs) - 1}; this model draws {names}"
         + (f"; did you mean {close[0]}?" if close else "")
     )
 
@@ -119,9 +119,7 @@ def match_pairs(category: str, pairs: list[Pair], pattern: str, is_world: bool =
     known = [pair.name for pair in drawable(pairs, is_world)]
     found = glob.filter(known)
     if not found:
-        raise ValueError(
-            f"pair={pattern} chooses no pair; this model draws of {category}: {', '.join(known) or 'none'}"
-        )
+        raise ValueError(f"pair={pattern}: no such pair; of {category} this model draws {', '.join(known) or 'none'}")
     return found
 
 
