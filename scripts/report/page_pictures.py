@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -80,7 +80,7 @@ def page_pictures(results: Results, page: Path, settings: PictureSettings | None
         sheets = _write_sheets(results.cells, reduced, page / _FOLDER, settings or PictureSettings())
     else:
         sheets = _read_sheets(page / _FOLDER) if files.isna().all(axis=None) else Sheets()
-    loose = files.where(~packed if settings is None else False)
+    loose = files.where(reduced.isna())
     places = [sheets.places.get(cell_id, (-1, -1, -1)) for cell_id in results.cells["cell_id"]]
     return {
         "sheets": [{**sheet, "file": f"{_FOLDER}/{quote(sheet['file'])}"} for sheet in sheets.files],
@@ -122,11 +122,11 @@ def _write_sheets(cells: pd.DataFrame, files: pd.DataFrame, folder: Path, settin
     left, count = settings.max_bytes, 0
     for name, group in _spread_groups(cells[files["target"].notna()]):
         numbers_of, pictures = _group_pictures(files.loc[group.index], settings.side)
-        drawn = [(layout, data) for layout, data in _draw_sheets(pictures, settings.quality)]
+        drawn = list(_draw_sheets(pictures, settings.quality))
         size = sum(len(data) for _, data in drawn)
         if size > left:
             if not sheets:
-                print(f"page: no pictures; those of one source take {size:,} bytes of at most {left:,}", file=sys.stderr)
+                print(f"page: no pictures; one source with its edits takes {size:,} bytes of {left:,}", file=sys.stderr)
             break
         left -= size
         for layout, data in drawn:
@@ -185,11 +185,12 @@ def _draw_sheets(pictures: Sequence[Image.Image], quality: int) -> Iterator[tupl
     """Sheets of so many pictures as fit, with their layout; pictures of another size begin another sheet."""
     at = 0
     while at < len(pictures):
-        width, height = pictures[at].size
-        across, down = (-(-pixels // _BLOCK) * _BLOCK for pixels in (width, height))
-        columns, rows = max(1, _SHEET // across), max(1, _SHEET // down)
-        own = [one for one in takewhile(lambda one: one.size == (width, height), pictures[at : at + columns * rows])]
-        columns = min(columns, len(own))
+        width, height = size = pictures[at].size
+        across, down = (-(-pixels // _BLOCK) * _BLOCK for pixels in size)
+        most = max(1, _SHEET // across) * max(1, _SHEET // down)
+        sizes = [picture.size for picture in pictures[at : at + most]]
+        own = pictures[at : at + next((place for place, other in enumerate(sizes) if other != size), len(sizes))]
+        columns = min(max(1, _SHEET // across), len(own))
         sheet = Image.new("RGB", (columns * across, -(-len(own) // columns) * down))
         for place, picture in enumerate(own):
             sheet.paste(picture, (place % columns * across, place // columns * down))

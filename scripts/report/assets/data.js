@@ -34,6 +34,11 @@ function fixed(value, digits) {
   return shown.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
 }
 
+/** An interval in words; empty where there is none. */
+function span(low, high, digits) {
+  return low === null || Number.isNaN(low) ? "" : `${fixed(low, digits)} to ${fixed(high, digits)}`;
+}
+
 const REPORT = DATA.report;
 const METRICS = REPORT.metrics;
 const METRIC = new Map(METRICS.map((metric, i) => [metric.name, i]));

@@ -4,6 +4,7 @@
 const SHOWN = ["Source", "Edit", "Cycle"];
 const sliders = [];
 let canvases = [];
+let small = [];
 
 /** Configurations that have cells in a category. */
 const configsOf = (category) => SCORES[category].configs;
@@ -90,6 +91,22 @@ function makeViewer() {
   });
   $("pictures").replaceChildren(...frames);
   canvases = frames.map((frame) => frame.querySelector("canvas"));
+  small = SHOWN.map(() => element("canvas", { width: 128, height: 128 }));
+  $("dock").append(...small.map((canvas) => element("span", { class: "frame" }, canvas)), element("small"));
+  $("dock").addEventListener("click", toExplorer);
+  const seen = new IntersectionObserver(([entry]) => ($("dock").hidden = entry.isIntersecting || entry.boundingClientRect.top > 0));
+  seen.observe($("pictures"));
+}
+
+function toExplorer() {
+  $("explorer").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  $("explorer").focus({ preventScroll: true });
+}
+
+/** What stands in a picture's place. */
+function missingText(status, kind) {
+  if (status === "ok") return kind === 2 ? "no cycle kept" : "not kept";
+  return status === "none" ? "not in the sweep" : status;
 }
 
 function updateViewer(state) {
@@ -98,11 +115,13 @@ function updateViewer(state) {
   const status = cell < 0 ? "none" : CELLS.status(cell);
   const texts = [`“${pair.source_prompt}”`, `“${pair.target_prompt}”`, "the edit undone"];
   canvases.forEach((canvas, kind) => {
-    draw(canvas, pictureOf(cell, kind), status === "ok" ? (kind === 2 ? "no cycle kept" : "not kept") : status === "none" ? "not in the sweep" : status);
+    for (const one of [canvas, small[kind]]) draw(one, pictureOf(cell, kind), missingText(status, kind));
     canvas.setAttribute("aria-label", `${SHOWN[kind]}: ${texts[kind]}, ${kind ? describe(state.config) : `seed ${REPORT.seeds[state.seed]}`}`);
     const caption = canvas.closest("figure").querySelector("figcaption");
     caption.replaceChildren(element("b", { text: SHOWN[kind] }), ` ${texts[kind]}`);
   });
+  $("dock").lastChild.replaceChildren(element("b", { text: "explorer ↑" }), describe(state.config));
+  $("dock").setAttribute("aria-label", `Back to the explorer, at ${describe(state.config)}`);
   $("pictures").dataset.cell = cell < 0 ? "" : CELLS.id[cell];
   $("problem").textContent =
     cell < 0 ? "The sweep has no cell for this pair, seed and configuration." : status === "ok" ? "" : `${status}: ${CELLS.error(cell) ?? ""}`;
@@ -134,7 +153,7 @@ function updateScores(state, cell) {
     const at = (value) => (better > 0 ? linear([low, high], [0, 1]) : linear([high, low], [0, 1]))(value);
     const value = cell < 0 ? null : CELLS.scores[m](cell);
     const n = own.has(state.config) ? own.get("n", m, state.config) : 0;
-    const interval = n ? `${fixed(own.get("low", m, state.config), metric.digits)} to ${fixed(own.get("high", m, state.config), metric.digits)}` : "";
+    const interval = n ? span(own.get("low", m, state.config), own.get("high", m, state.config), metric.digits) : "";
     const track = element("span", { class: "track", title: `its mean among those of all ${own.configs.length} configurations; right is better` });
     if (!Number.isNaN(mean)) track.append(element("i", { style: `left:${(100 * at(mean)).toFixed(1)}%` }));
     return element(
@@ -142,7 +161,7 @@ function updateScores(state, cell) {
       { "data-metric": metric.name },
       element("th", { scope: "row", title: metric.question }, metric.label, element("span", { class: "arrow", text: { 1: " ↑", "-1": " ↓", 0: "" }[metric.better], title: direction(metric) })),
       element("td", { class: "value", text: fixed(value, metric.digits) }),
-      element("td", { class: "mean" }, fixed(mean, metric.digits), " ", element("small", { text: interval && `[${interval}]` })),
+      element("td", { class: "mean" }, fixed(mean, metric.digits), " ", element("small", { text: interval })),
       element("td", { class: "place" }, track),
     );
   });

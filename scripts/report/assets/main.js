@@ -2,6 +2,8 @@
 /* What is chosen, kept in the page's address, and what follows from a choice. */
 
 const state = { category: 0, config: 0, pair: 0, seed: 0, x: REPORT.words, y: REPORT.keep };
+if (!METRIC.has(state.x)) state.x = METRICS[0]?.name;
+if (!METRIC.has(state.y)) state.y = METRICS[0]?.name;
 let scatter = null;
 
 const pairsOf = (category) => REPORT.pairs.map((_, i) => i).filter((i) => category === ALL || REPORT.pairs[i].category === category);
@@ -56,8 +58,7 @@ function chooseFromPlot(config) {
 
 function chooseFromCard(category, config) {
   chooseCategory(category, config);
-  $("explorer").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
-  $("explorer").focus({ preventScroll: true });
+  toExplorer();
 }
 
 function updateExplorer() {
@@ -162,6 +163,7 @@ recall();
 makeCategories();
 makeSliders(chooseValue);
 makeViewer();
+if (!METRICS.length) for (const id of ["plot", "scores"]) $(id).hidden = true;
 makeMetricSelect("x");
 makeMetricSelect("y");
 scatter = new Scatter($("scatter"), chooseFromPlot);

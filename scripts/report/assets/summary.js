@@ -27,7 +27,7 @@ function showFindings() {
 
 /** Whether a difference is in favour of the proposed values: 1, -1, or 0 where it cannot be told. */
 function favours(row, metric) {
-  if (!(row.p_corrected < 0.05)) return 0;
+  if (row.p_corrected === null || row.p_corrected >= 0.05) return 0;
   return Math.sign(row.difference) * (metric.better || 0);
 }
 
@@ -94,7 +94,7 @@ function showRecommended(choose) {
       const values = AXES.map((axis) => element("div", {}, element("dt", { text: axis.head }), element("dd", { text: axis.values[axis.codes[row.config]] })));
       const score = (metric, name) => {
         const text = (value) => fixed(value, metric.digits);
-        return element("p", { class: "score" }, element("span", { text: metric.label, title: direction(metric) }), element("b", { text: text(row[name]) }), element("small", { text: `${text(row[`${name}_low`])} to ${text(row[`${name}_high`])}` }), element("small", { class: "than", text: `literature ${text(row[`${name}_literature`])}` }));
+        return element("p", { class: "score" }, element("span", { text: metric.label, title: direction(metric) }), element("b", { text: text(row[name]) }), element("small", { text: span(row[`${name}_low`], row[`${name}_high`], metric.digits) }), element("small", { class: "than", text: `literature ${text(row[`${name}_literature`])}` }));
       };
       const sure = Math.round(100 * (row.confidence ?? 0));
       return element(

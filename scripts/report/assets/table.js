@@ -13,7 +13,7 @@ function sortKey(column, own) {
 
 function tableColumns() {
   return [
-    { id: "mark", head: "" , title: "known configurations" },
+    { id: "mark", head: "", title: "known configurations" },
     ...AXES.map((axis, i) => ({ id: axis.head, head: axis.head, title: axis.name, axis: i })),
     ...METRICS.map((metric, i) => ({ id: metric.name, head: metric.label, title: `${metric.question} ${direction(metric)}`, metric: i })),
   ];
@@ -33,7 +33,7 @@ function sorted(own, columns) {
 function updateTable(state, choose) {
   const own = SCORES[state.category];
   const columns = tableColumns();
-  sorting.column ??= REPORT.words;
+  if (sorting.column === null) Object.assign(sorting, { column: REPORT.words, descending: METRICS[METRIC.get(REPORT.words)]?.better > 0 });
   if (!columns.some((one) => one.id === sorting.column)) sorting.column = columns[0].id;
   const order = sorted(own, columns);
   const shown = sorting.all ? order : order.slice(0, FIRST);
@@ -64,7 +64,7 @@ function tableRow(config, own, columns, state, choose) {
     const { digits } = METRICS[column.metric];
     const get = (name) => own.get(name, column.metric, config);
     const best = get("best");
-    const title = get("n") ? `${fixed(get("low"), digits)} to ${fixed(get("high"), digits)}, ${get("n")} values` : "no value";
+    const title = get("n") ? `${fixed(get("low"), digits)} to ${fixed(get("high"), digits)}, ${count(get("n"), "value")}${get("nulls") ? `, ${get("nulls")} null` : ""}${get("failed") ? `, ${get("failed")} failed` : ""}` : "no value";
     const label = ["", "not distinguishable from the best", "best"][best];
     return element("td", { class: ["", "tied", "best"][best] || null, title: label ? `${label}: ${title}` : title, text: fixed(get("mean"), digits) });
   });
