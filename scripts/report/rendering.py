@@ -64,7 +64,7 @@ def latex(tables: Sequence[Table]) -> str:
             note = table.note if at == 0 else ""
             lines += [
                 r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-                rf"\caption{{{_tex(f'{title}. {note}'.strip())}}}",
+                rf"\caption{{{_tex(f'{title}. {note}'.strip())}}}\vspace{{2pt}}",
                 rf"\begin{{tabular}}{{@{{}}{'l' * table.left}{'r' * (len(heads) - table.left)}@{{}}}}",
                 r"\toprule",
                 " & ".join(heads) + r" \\",
