@@ -11,22 +11,10 @@ from scripts import edit
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tiny_pipeline, tmp_path):
-    """Run p2p-edit with arguments; (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def run(*arguments):
-        options = ["metrics=pixel", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
-        monkeypatch.setattr(sys, "argv", ["p2p-edit", *arguments, *options])
-        try:
-            edit.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+def run(run_command, tiny_pipeline):
+    """Run p2p-edit on the tiny pipeline."""
+    options = ["metrics=pixel", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
+    return lambda *arguments: run_command(edit, *arguments, *options)
 
 
 def test_own_prompts_give_pictures_scores_and_configuration(run, tmp_path):

@@ -1,7 +1,6 @@
 """p2p-score on sweeps' folders and on PIE-Bench's."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,23 +16,10 @@ GRID = ["-m", "category=animals", "pair=0,2", "edit.k=null,0.3"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tiny_pipeline, tmp_path):
-    """Run p2p-score, or p2p-sweep on a tiny pipeline; (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def run(program, *arguments):
-        options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
-        given = [*arguments, *options] if program is sweep else list(arguments)
-        monkeypatch.setattr(sys, "argv", ["p2p", *given])
-        try:
-            program.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return run
+def run(run_command, tiny_pipeline):
+    """Run p2p-score, or p2p-sweep on a tiny pipeline."""
+    options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
+    return lambda program, *arguments: run_command(program, *arguments, *(options if program is sweep else ()))
 
 
 def scores(folder) -> pd.DataFrame:
