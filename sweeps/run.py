@@ -43,6 +43,7 @@ class Drawn(NamedTuple):
         targets, cycles: one a cell, likewise; a cycle is None too where there is none.
         unet_samples: latents through the UNet.
         wall_s: seconds of drawing.
+        batch_size: edited latents per UNet call.
         word_maps: for the source and each cell's target, the words of its prompt with their attention maps
             (map_height, map_width), where words are watched.
         regions: one a cell, bool (height, width), where the plain source attends to the edit's words; None where its
@@ -54,6 +55,7 @@ class Drawn(NamedTuple):
     cycles: list[Tensor | None]
     unet_samples: int
     wall_s: float
+    batch_size: int
     word_maps: list[list[tuple[str, Tensor]]]
     regions: tuple[Tensor | None, ...] = ()
 
@@ -89,7 +91,7 @@ class Runner:
             drawn = self._draw(group)
         except Exception as error:
             if len(group.cells) == 1:
-                row = self._row(group.cells[0], "failed", "".join(traceback.format_exception(error)))
+                row = self._row(group.cells[0], "failed", "".join(traceback.format_exception(error)), self.batch_size)
                 return self.writer.submit(self._store_rows, [row])
             alone = [self.run(plan_group([cell])) for cell in group.cells]
             return self.writer.submit(lambda: sum(one.result() for one in alone))
@@ -145,9 +147,9 @@ class Runner:
             cost = {"unet_samples": samples[i], "wall_s": drawn.wall_s * samples[i] / sum(samples)}
             target, cycle = drawn.targets[i], drawn.cycles[i]
             if drawn.source is None:
-                rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}"), **cost})
+                rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}", drawn.batch_size), **cost})
             elif target is None or (cycle is None and group.places[i].cycle is not None):
-                rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}"), **cost})
+                rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}", drawn.batch_size), **cost})
             else:
                 mask = drawn.regions[i] if drawn.regions else None
                 edits.append(edit_pictures(cell, drawn.source, target, cycle, mask))
@@ -156,7 +158,7 @@ class Runner:
                     "target_hash": pixel_hash(target),
                     "cycle_hash": None if cycle is None else pixel_hash(cycle),
                 }
-                rows.append({**self._row(cell, "ok", None), **hashes, **cost})
+                rows.append({**self._row(cell, "ok", None, drawn.batch_size), **hashes, **cost})
         return rows, edits
 
     def _store(self, group_id: str, rows: list[dict[str, Any]], edits: Sequence[EditPictures]) -> int:
@@ -185,7 +187,7 @@ class Runner:
         self.store.append_edits(rows[0]["cell_id"], rows)
         return sum(row["status"] != "ok" for row in rows)
 
-    def _row(self, cell: Cell, status: str, error: str | None) -> dict[str, Any]:
+    def _row(self, cell: Cell, status: str, error: str | None, batch_size: int) -> dict[str, Any]:
         device = self.models.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
         return {
@@ -194,7 +196,7 @@ class Runner:
             "error": error,
             "sweep": self.sweep,
             "device": name,
-            "versions": json.dumps({**library_versions(), "batch_size": self.batch_size}),
+            "versions": json.dumps({**library_versions(), "batch_size": batch_size}),
             "git_commit": git_commit(),
             "created_at": datetime.now(UTC),
         }
@@ -231,7 +233,8 @@ def draw_group(
         unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
         for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
-    return Drawn(pictures[0], targets, cycles, unet_samples, time.perf_counter() - start, word_maps, regions)
+    wall_s = time.perf_counter() - start
+    return Drawn(pictures[0], targets, cycles, unet_samples, wall_s, batch_size, word_maps, regions)
 
 
 def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, Tensor]]:

@@ -17,23 +17,14 @@ GRID = ["-m", "category=animals", "pair=0,2", "edit.k=null,0.3", "edit.self_repl
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tiny_pipeline, tmp_path):
-    """Run p2p-sweep with arguments; (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def run(run_command, tiny_pipeline):
+    """Run p2p-sweep, on the tiny pipeline where arguments do not say otherwise."""
+    options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
 
     def run(*arguments, tiny=True):
-        options = ["metrics=pixel", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
         given = {argument.split("=")[0] for argument in arguments}
-        options = [option for option in options if tiny and option.split("=")[0] not in given]
-        monkeypatch.setattr(sys, "argv", ["p2p-sweep", *arguments, *options])
-        try:
-            sweep.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        out, err = capsys.readouterr()
-        return status, out, err
+        own = [option for option in options if tiny and option.split("=")[0] not in given]
+        return run_command(sweep, *arguments, *own)
 
     return run
 
@@ -148,6 +139,8 @@ def test_out_of_memory_is_met_with_half_the_batch(run, tmp_path, monkeypatch):
     assert status == 0
     assert asked == [16, 8, 4]
     assert "a group is drawn again, 4 latents a call" in err
+    versions = pd.read_parquet(tmp_path / "results/memory/summary.parquet")["versions"]
+    assert {json.loads(text)["batch_size"] for text in versions} == {4}, "bits depend on it"
 
 
 def test_workers_of_their_own_leave_what_one_process_leaves(run, tmp_path, monkeypatch):
@@ -229,7 +222,7 @@ BAD = {
     "an unknown key as an axis": (["-m", "edit.kk=1,2"], "unknown key edit.kk"),
     "an unknown category": (["category=fces"], "unknown category 'fces'; known: animals, faces"),
     "an unknown pair": (["pair=blond_to_red"], "did you mean blond_to_red_hair?"),
-    "a pair out of range": (["pair=99"], "has pairs 0 to 8"),
+    "a pair out of range": (["pair=99"], "has pairs 0 to 24"),
     "a window of 1.5": (["edit.self_replace_steps=1.5"], "edit.self_replace_steps must be in [0, 1], got 1.5"),
     "a window of 1.5 on an axis": (["-m", "edit.k=null,0.3", "edit.self_replace_steps=0.2,1.5"], "(cell "),
     "a word that is not there": (["edit.local_blend.target_words=[green]"], "'green' is not in the prompt"),
