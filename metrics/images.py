@@ -1,5 +1,7 @@
 """Pictures as the metrics read them: stored ones are uint8, computations take floats in [0, 1]."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -16,6 +18,13 @@ def to_unit_range(pictures: UInt8[Tensor, "batch 3 height width"]) -> Float[Tens
     return pictures.float() / 255
 
 
+def check_picture(name: str, picture: Tensor) -> None:
+    """Raise ValueError unless it is a stored picture, a tensor uint8 (3, height, width) of at least one pixel."""
+    is_stored = isinstance(picture, Tensor) and picture.dtype == torch.uint8 and picture.ndim == 3
+    if not is_stored or len(picture) != 3 or not picture.numel():
+        raise ValueError(f"{name}: expected uint8 (3, height, width), got {describe(picture)}")
+
+
 def check_pair(first: Tensor, second: Tensor) -> None:
     """Raise ValueError unless both are floats in [0, 1] of one shape (batch, 3, height, width)."""
     for images in (first, second):
@@ -28,6 +37,10 @@ def check_pair(first: Tensor, second: Tensor) -> None:
         raise ValueError(f"images: expected two of one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
 
 
-def describe(tensor: Tensor) -> str:
-    """Dtype and shape, for messages."""
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+def describe(picture: Any) -> str:
+    """Dtype or mode, and shape or size, for messages; with its type unless it is a tensor."""
+    if isinstance(picture, Tensor):
+        return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
+    names = [name for name in ("dtype", "mode", "shape", "size") if hasattr(picture, name)]
+    about = [str(getattr(picture, name)) for name in names if name != "size" or "shape" not in names]
+    return " ".join([f"{type(picture).__module__}.{type(picture).__name__}", *about])

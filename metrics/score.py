@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metrics import attributes, background, clip, identity, perceptual, pixel
 from metrics.facts import Facts
-from metrics.images import describe
+from metrics.images import check_picture, describe
 from metrics.networks import Networks
 from metrics.pictures import EditPictures
 from metrics.registry import Metric, Null, get_metrics
@@ -85,7 +85,9 @@ def _identity_distance(facts: Facts) -> Iterator[Outcome]:
         elif id(edit.target) not in facts.faces:
             yield Null.WRONG_SIZE
         else:
-            yield identity.identity_distance(facts.faces[id(edit.source)], facts.faces[id(edit.target)])
+            source, target = facts.faces[id(edit.source)], facts.faces[id(edit.target)]
+            has_faces = source is not None and target is not None
+            yield identity.identity_distance(source, target) if has_faces else Null.NO_FACE
 
 
 def _attribute_success(facts: Facts) -> Iterator[Outcome]:
@@ -168,9 +170,7 @@ def _check(edit: EditPictures) -> None:
     for name, picture in pictures.items():
         if picture is None:
             continue
-        if picture.dtype != torch.uint8 or picture.ndim != 3 or len(picture) != 3:
-            got = describe(picture)
-            raise ValueError(f"cell {edit.cell_id}: {name}: expected uint8 (3, height, width), got {got}")
+        check_picture(f"cell {edit.cell_id}: {name}", picture)
         if picture.shape != edit.source.shape:
             shapes = f"{tuple(edit.source.shape)} and {tuple(picture.shape)}"
             raise ValueError(f"cell {edit.cell_id}: expected source and {name} of one shape, got {shapes}")
