@@ -1,4 +1,4 @@
-"""Measure: `python scripts/bench.py editor`, `... sweep`; `... table` puts the kept results into the README.
+"""Measure: `python scripts/bench.py editor`, `... sweep`, `... metrics`; `... table` puts what is kept in the README.
 
 All variants run in one process in turn, so that their ratios hold whatever else the machine does.
 """
@@ -13,6 +13,7 @@ import torch
 from p2p.loading import DTYPES, resolve_device
 from scripts.benchmarks.editor import bench_editor
 from scripts.benchmarks.machine import device_name
+from scripts.benchmarks.metrics import TOGETHER, bench_metrics
 from scripts.benchmarks.sweep import GRIDS, bench_sweep
 from sweeps.files import write_atomically
 
@@ -37,7 +38,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     sweep.add_argument("--grid", type=int, choices=sorted(GRIDS), default=75, help="number of cells")
     sweep.add_argument("--batch-size", type=int, default=8)
     sweep.add_argument("--steps", type=int, default=50)
-    for command in (editor, sweep):
+    metrics = commands.add_parser("metrics", help="what scoring takes, by metric and of a sweep on the embedded model")
+    metrics.add_argument("--groups", type=int, default=10, help="rendered sources, a dozen edits of each")
+    metrics.add_argument("--grid", type=int, choices=sorted(GRIDS), default=75, help="cells of the sweep")
+    metrics.add_argument("--batch-size", type=int, default=8)
+    metrics.add_argument("--steps", type=int, default=20, help="of the sweep")
+    for command in (editor, sweep, metrics):
         command.add_argument("--device", default="auto")
         command.add_argument("--dtype", default="float32", choices=sorted(DTYPES))
         command.add_argument("--rounds", type=int, default=3)
@@ -64,7 +70,7 @@ def table(reports: list[Report]) -> str:
     """Reports as Markdown."""
     lines = []
     for report in sorted(reports, key=lambda report: (report["benchmark"], report["device"])):
-        lines += ["", *(_editor_lines(report) if report["benchmark"] == "editor" else _sweep_lines(report))]
+        lines += ["", *_LINES[report["benchmark"]](report)]
     return "\n".join(lines)
 
 
@@ -97,6 +103,19 @@ def _sweep_lines(report: Report) -> list[str]:
     return lines
 
 
+def _metrics_lines(report: Report) -> list[str]:
+    s, results = report["settings"], report["results"]
+    named = {name if name == TOGETHER else f"`{name}`": ms for name, ms in results["ms_per_edit"].items()}
+    rows = [f"| {name} | {ms:.2f} |" for name, ms in named.items()]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in results["sweep"]["shares"].items())
+    what = f"world, {results['edits']} rendered edits of {s['groups']} sources"
+    lines = [f"`bench.py metrics`, {report['device']}: {what}", "", "| | ms an edit |", "|---|---|", *rows, ""]
+    lines.append(f"Of a sweep of {s['grid']} cells, {s['steps']} steps, cycle `swap`, stored and scored: {shares}.")
+    return lines
+
+
+_LINES = {"editor": _editor_lines, "sweep": _sweep_lines, "metrics": _metrics_lines}
+_BENCHES = {"editor": bench_editor, "sweep": bench_sweep, "metrics": bench_metrics}
 _EDITOR_HEAD = ["| | ms a UNet sample | ratio | peak MB | ratio |", "|---|---|---|---|---|"]
 _SWEEP_HEAD = ["| | UNet samples | a cell | seconds | ratio |", "|---|---|---|---|---|"]
 
@@ -119,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.command == "table":
         README.write_text(with_table(README.read_text(), read_reports(RESULTS)))
         return
-    results = bench_editor(options) if options.command == "editor" else bench_sweep(options)
+    results = _BENCHES[options.command](options)
     if getattr(options, "memory_of", None):
         print(json.dumps(results))
         return

@@ -20,7 +20,7 @@ from p2p.loading import DTYPES, Models, load_models, resolve_device
 from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from scripts.benchmarks.machine import random_models, synchronize, time_in_turn
-from sweeps.cells import Cell, ModelId, Sampler
+from sweeps.cells import Cell, CycleMode, ModelId, Sampler
 from sweeps.config import WORLD_PATH
 from sweeps.groups import Group, plan_group
 from sweeps.run import Runner, draw_group
@@ -41,15 +41,23 @@ GRIDS: dict[int, dict[str, Sequence[Any]]] = {
 PROMPTS = ("a photo of a cat", "a photo of a dog")
 
 
-def grid_cells(models: Models, grid: int, steps: int, size: int) -> list[Cell]:
-    """The cells of a grid, size x size pixels, cycle off."""
-    source, target = (tokenize(models.tokenizer, text) for text in PROMPTS)
+def grid_cells(
+    models: Models,
+    grid: int,
+    steps: int,
+    size: int,
+    prompts: tuple[str, str] = PROMPTS,
+    category: str = "animals",
+    cycle_mode: CycleMode = "none",
+) -> list[Cell]:
+    """The cells of a grid over one pair of prompts, size x size pixels."""
+    source, target = (tokenize(models.tokenizer, text) for text in prompts)
     sampler = Sampler("ddim", steps, 7.5, "", size, size)
     identity = ModelId("bench", "0" * 16, str(models.dtype).removeprefix("torch."), None)
     axes = GRIDS[grid]
     edits = (Edit(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
     return [
-        Cell(identity, sampler, 0, "animals", "cat_to_dog", source, target, edit.resolve(source, target))
+        Cell(identity, sampler, 0, category, "bench", source, target, edit.resolve(source, target), cycle_mode)
         for edit in edits
     ]
 
@@ -125,7 +133,7 @@ def bench_sweep(options: argparse.Namespace) -> dict[str, Any]:
         metrics = MetricsConfig()
     else:
         models, size = load_models(WORLD_PATH, dtype=options.dtype, device=str(device), blend_resolution=16), 128
-        metrics = _world_metrics()
+        metrics = world_metrics()
     cells = grid_cells(models, options.grid, options.steps, size)
     variants = sweep_variants(models, cells, options.batch_size)
     if options.geometry == "sd14":  # the others take hours to say what their UNet samples say
@@ -164,7 +172,8 @@ def matrix_rate(
     return {"flops_of_a_sample": counter.get_total_flops(), "reached": rate, "peak": peak, "fraction": rate / peak}
 
 
-def _world_metrics() -> MetricsConfig:
+def world_metrics() -> MetricsConfig:
+    """The metrics of a sweep on the embedded model."""
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
