@@ -63,8 +63,8 @@ class Facts:
         return {text: Null.TOO_LONG_PROMPT if clip.is_too_long(text) else clip.embed_text(text) for text in prompts}
 
     @cached_property
-    def faces(self) -> dict[int, Tensor]:
-        """Identity embeddings of the faces that the encoder can judge, by the id of the picture."""
+    def faces(self) -> dict[int, Tensor | None]:
+        """Identity embeddings in the pictures that the encoder can judge, by their ids; None where no face is found."""
         encoder = self.networks.needed("identity")
         faces = [edit for edit in self.edits if edit.category == "faces" and encoder.can_judge(edit.source)]
         return self._by_picture(faces, encoder.embed)

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from metrics.faces import FaceEncoder, WorldFaces
+from metrics.faces_loading import load_photographed_faces
 from metrics.networks import (
     AttributeReader,
-    FaceEncoder,
     ImageText,
     LayoutReader,
     Networks,
@@ -38,7 +39,7 @@ Module = TypeVar("Module", bound=nn.Module)
 BACKENDS: Mapping[NetworkKind, tuple[str, ...]] = {
     "clip": ("open_clip",),
     "lpips": ("lpips", "world"),
-    "identity": ("world",),
+    "identity": ("world", "insightface"),
     "classifier": ("world",),
     "segmenter": ("world", "source_map"),
     "dino": ("transformers",),
@@ -80,11 +81,19 @@ class NetworksConfig:
 
 
 @dataclass(frozen=True)
+class RealismConfig:
+    """Where the plain pictures are that `realism` holds edits against: a sweep's folder, or None for no realism."""
+
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
 class MetricsConfig:
     """What to score and with which networks."""
 
     names: tuple[str, ...] = ()
     networks: NetworksConfig = field(default_factory=NetworksConfig)
+    realism: RealismConfig = field(default_factory=RealismConfig)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "MetricsConfig":
@@ -101,7 +110,8 @@ class MetricsConfig:
             raise ValueError("PIE-Bench's metrics are for p2p-score pie.data=... pie.edited=..., not for sweeps")
         networks = values.get("networks") or {}
         check_keys("metrics.networks", networks, NetworksConfig)
-        config = cls(tuple(names), NetworksConfig(**{kind: _network(kind, networks[kind]) for kind in networks}))
+        loaded = NetworksConfig(**{kind: _network(kind, networks[kind]) for kind in networks})
+        config = cls(tuple(names), loaded, _realism(values.get("realism") or {}))
         for metric in get_metrics(config.names):
             for kind in metric.networks:
                 if getattr(config.networks, kind) is None:
@@ -140,6 +150,14 @@ def load_networks(config: MetricsConfig, device: str | torch.device = "auto") ->
     return Networks(**loaded, device=where)
 
 
+def _realism(values: Any) -> RealismConfig:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"metrics.realism must be a mapping such as {{reference: results/generation}}, got {values!r}")
+    check_keys("metrics.realism", values, RealismConfig)
+    reference = values.get("reference")
+    return RealismConfig(None if reference is None else str(reference))
+
+
 def _network(kind: str, values: Any) -> NetworkConfig | None:
     if values is None:
         return None
@@ -157,6 +175,8 @@ def _network(kind: str, values: Any) -> NetworkConfig | None:
         raise ValueError(f"{where}.model must be one of {', '.join(LPIPS_TRUNKS)}, got {config.model!r}")
     if kind == "dino" and config.model is None:
         raise ValueError(f"{where}.model must be a hub id, or the name of what {where}.path holds, got null")
+    if config.backend == "insightface" and not config.model:
+        raise ValueError(f"{where}.model must be one of insightface's packages, such as buffalo_l, got null")
     if kind == "clip" and config.path is None and (config.model is None or config.pretrained is None):
         raise ValueError(f"{where} must have path, or model and pretrained; open_clip.list_pretrained() has them")
     return config
@@ -244,10 +264,16 @@ def _torchvision_key(key: str) -> str:
 
 
 def _load_identity(config: NetworkConfig, device: torch.device) -> FaceEncoder:
+    if config.backend == "insightface":
+        assert config.model, "checked when configured"
+        folder = None if config.path is None else resolve_path(config.path)
+        return load_photographed_faces(config.model, folder, device)
+    from p2p.world.faces import FaceDetector, align
     from p2p.world.networks import IdentityEncoder
 
-    network, name = _load_world(IdentityEncoder, "identity", config)
-    return FaceEncoder(name, network.to(device), SIZE, device)
+    encoder, name = _load_world(IdentityEncoder, "identity", config)
+    detector, _ = _load_world(FaceDetector, "identity", replace(config, path=f"{config.path}/detector"))
+    return WorldFaces(name, detector.to(device).detect, align, encoder.to(device), SIZE, device)
 
 
 def _load_classifier(config: NetworkConfig, device: torch.device) -> AttributeReader:

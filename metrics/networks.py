@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from metrics.faces import FaceEncoder
 from metrics.images import to_unit_range
 from metrics.registry import Metric, NetworkKind
 from metrics.structure import self_similarity
@@ -60,24 +61,6 @@ class PerceptualDistance:
 
     name: str
     module: Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class FaceEncoder:
-    """A face identity encoder: pictures in [0, 1] of `size` pixels a side to embeddings."""
-
-    name: str
-    module: Callable[[Tensor], Tensor]
-    size: int
-    device: torch.device
-
-    def can_judge(self, picture: Tensor) -> bool:
-        """Whether a picture has the size that the network was trained on."""
-        return picture.shape[-2:] == (self.size, self.size)
-
-    def embed(self, pictures: Pictures) -> Float[Tensor, "batch dim"]:
-        """Embeddings of pictures."""
-        return self.module(to_unit_range(pictures.to(self.device))).cpu()
 
 
 @dataclass(frozen=True)

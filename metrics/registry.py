@@ -23,6 +23,8 @@ class Null(StrEnum):
     """The pictures are equal, so the value is infinite."""
     NOT_A_FACE = "not_a_face"
     """The category is not faces."""
+    NO_FACE = "no_face"
+    """No face was found in source or edit, or in both."""
     WRONG_SIZE = "wrong_size"
     """The network judges pictures of another size: those of the embedded world."""
     REWEIGHT = "reweight"
@@ -41,6 +43,12 @@ class Null(StrEnum):
     """The edit's region is empty or the whole picture."""
     NO_MASK = "no_mask"
     """Where the edit belongs is not known: its words name nothing that the source shows, or no mask is stored."""
+    TOO_FEW = "too_few"
+    """Of a configuration: fewer than 200 pictures a side."""
+    ONE_SEED = "one_seed"
+    """Of a configuration: no prompt pair has a value for two seeds or more."""
+    NO_VALUE = "no_value"
+    """Of a configuration: no cell has the score."""
     UNDEFINED = "undefined"
     """The computation gave no number."""
 
@@ -152,14 +160,14 @@ _ALL = (
     _background("mse", "MSE", False, "[0, 1]", digits=4),
     Metric(
         "identity_distance",
-        1,
+        2,
         "Identity",
         "is it still the same person?",
         False,
         "[0, 2]",
         ("category", *_PICTURES),
         "identity",
-        (Null.NOT_A_FACE, Null.WRONG_SIZE),
+        (Null.NOT_A_FACE, Null.NO_FACE, Null.WRONG_SIZE),
     ),
     Metric(
         "attribute_success",
@@ -221,6 +229,38 @@ _ALL = (
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Every metric by name, in the order of tables."""
+
+AGGREGATES: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric(
+                "realism",
+                1,
+                "KID",
+                "does it look like the model's plain pictures?",
+                False,
+                "(-inf, inf), 0 for one distribution",
+                ("target", "target_prompt"),
+                "clip",
+                (Null.TOO_FEW,),
+                digits=5,
+            ),
+            Metric(
+                "robustness",
+                1,
+                "Spread",
+                "does it hold over seeds?",
+                False,
+                "the score's",
+                (),
+                nulls=(Null.ONE_SEED, Null.NO_VALUE),
+            ),
+            Metric("face_detection_rate", 1, "Faces", "were faces found?", True, "[0, 1]", (), "identity"),
+        )
+    }
+)
+"""What holds of a configuration, not of a cell; `robustness` is stored as `robustness_<score>`, one a score."""
 
 
 def get_metrics(names: Sequence[str]) -> tuple[Metric, ...]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from submitit.helpers import Checkpointable
 
 from sweeps import slurm
+from sweeps.aggregates import check_reference, write_aggregates
 from sweeps.cells import Cell
 from sweeps.claims import Claims
 from sweeps.config import PlannedCell
@@ -51,6 +52,8 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
         found = forecast(works, settings, _number_of_shards(works, settings))
         print(found.as_json() if settings.plan == "json" else f"{settings.name}\n{found}")
         return 0
+    for metrics in dict.fromkeys(work.metrics for work in works):
+        check_reference(metrics)
     store = Store(settings.folder, settings.images)
     store.prepare()
     remove_leftovers(settings.folder)
@@ -99,6 +102,8 @@ class Finish(Checkpointable):
         store = Store(settings.folder, settings.images)
         Claims(settings.folder / "claims").sweep_dead()
         summary = store.write_summary()
+        for metrics in dict.fromkeys(work.metrics for work in self.works):
+            write_aggregates(store, metrics)
         write_tables(summary, settings.folder / "tables")
         write_contact_sheets(summary, settings.folder)
         track_sweep(settings.folder, settings.config, summary, settings.tracking, store.load_picture)

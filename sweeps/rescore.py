@@ -16,6 +16,7 @@ from metrics.pictures import EditPictures
 from metrics.registry import Metric, get_metrics
 from metrics.score import score_edits
 from p2p.loading import locate_model
+from sweeps.aggregates import check_reference, write_aggregates
 from sweeps.config import WORLD_PATH
 from sweeps.digest import model_digest
 from sweeps.provenance import mixtures, superseded
@@ -72,11 +73,13 @@ def rescore(folder: Path, config: MetricsConfig, device: str = "auto", batch_siz
     stored_metrics(folder)
     if not config.names:
         raise ValueError("no metrics are asked for; give metrics=world, metrics=pixel or metrics.names=[...]")
+    check_reference(config)
     store = Store(folder)
     if store.edits().empty:
         raise ValueError(f"{folder} has no stored edits")
     found = add_scores(store, config, load_networks(config, device), batch_size)
     summary = store.write_summary()
+    write_aggregates(store, config, device)
     (folder / "tables").mkdir(exist_ok=True)
     write_tables(summary, folder / "tables")
     print(f"\n{terminal_table(summary)}\n")

@@ -13,11 +13,14 @@ from metrics.loading import MetricsConfig, load_networks
 from metrics.networks import Networks
 from metrics.pictures import EditPictures
 from metrics.registry import METRICS
+from p2p.world.faces import FaceDetector
 from p2p.world.networks import AttributeClassifier, IdentityEncoder, Segmenter, WorldLPIPS
 from p2p.world.scenes import FACTORS
 from p2p.world.training.clip import ClipSettings, build_clip
 from p2p.world.training.loop import Schedule
 from p2p.world.training.tokenizer import build_tokenizer
+
+DETECTOR = {"channels": [4, 8], "hidden": 8}
 
 
 def save(network: nn.Module, config: dict, folder: Path) -> None:
@@ -42,9 +45,17 @@ def weights(tmp_path_factory) -> Path:
         ("segmenter", Segmenter, {"channels": [4, 8], "factors": factors}),
     ]:
         save(kind(**config), config, folder / name)
+    save(detector(finds=True), DETECTOR, folder / "identity" / "detector")
     save_tiny_clip(folder / "clip")
     save_tiny_dino(folder / "dino")
     return folder
+
+
+def detector(finds: bool) -> FaceDetector:
+    """One that finds a face in every picture, or in none."""
+    network = FaceDetector(**DETECTOR)
+    network.answer.bias.data[0] = 100.0 if finds else -100.0
+    return network
 
 
 def save_tiny_dino(folder: Path) -> None:
