@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import sys
+import warnings
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,7 @@ def load_photographed_faces(model: str, folder: Path | None, device: torch.devic
         raise ValueError(
             f"{_WHERE}: {folder or model} has no detector with five landmarks and encoder, as buffalo_l has"
         )
+    warnings.filterwarnings("ignore", category=FutureWarning, module="insightface")  # it calls what others deprecate
     _tell_licence(model)
     return PhotographedFaces(model, found["detection"], found["recognition"], _library("app.common").Face)
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from metrics.faces import FaceEncoder, WorldFaces
-from metrics.faces_loading import load_photographed_faces
+from metrics.faces_loading import is_installed, load_photographed_faces
 from metrics.networks import (
     AttributeReader,
     ImageText,
@@ -133,6 +133,14 @@ class MetricsConfig:
         return any(network.backend == "source_map" for network in networks)
 
 
+def not_installed(config: MetricsConfig) -> tuple[str, ...]:
+    """The configured metrics whose optional library is not installed; `faces_loading.INSTALL` is the remedy."""
+    identity = config.networks.identity
+    if identity is None or identity.backend != "insightface" or is_installed():
+        return ()
+    return tuple(metric.name for metric in get_metrics(config.names) if "identity" in metric.networks)
+
+
 def load_networks(config: MetricsConfig, device: str | torch.device = "auto") -> Networks:
     """Load the networks that the configured metrics need, no others.
 
@@ -142,6 +150,7 @@ def load_networks(config: MetricsConfig, device: str | torch.device = "auto") ->
 
     Raises:
         FileNotFoundError: a network is neither on this machine nor to be had.
+        ModuleNotFoundError: a network's optional library is not installed.
         ValueError: the device is unknown, or a network does not fit its weights.
     """
     where = resolve_device(str(device))

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from metrics.loading import MetricsConfig
+from metrics.loading import MetricsConfig, not_installed
 from metrics.registry import Metric, get_metrics
 from p2p.checks import check_keys, check_whole
 from p2p.edits import Edit
@@ -71,7 +71,8 @@ class ModelConfig:
 class PlannedCell:
     """A checked cell with what is loaded to draw and to score it; cells of a sweep share `model` and `metrics`.
 
-    `left_out` are the metrics whose networks know the embedded world only, while the model draws something else.
+    `left_out` are the metrics whose networks know the embedded world only, while the model draws something else, and
+    those whose optional library is not installed.
     """
 
     cell: Cell
@@ -248,11 +249,12 @@ def _scales(scale: float | None, task: _Task) -> Mapping[str, float]:
 
 
 def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig, tuple[str, ...]]:
-    """What is scored, and the names left out because their networks know the embedded world only."""
+    """What is scored, and the names left out: of networks that know the embedded world only, or lack their library."""
     metrics = MetricsConfig.from_mapping(values)
     own = () if model.config.is_world else tuple(m.name for m in get_metrics(metrics.names) if _is_of_world(metrics, m))
-    names = tuple(name for name in metrics.names if name not in own)
-    return dataclasses.replace(metrics, names=names), own
+    left_out = (*own, *not_installed(metrics))
+    names = tuple(name for name in metrics.names if name not in left_out)
+    return dataclasses.replace(metrics, names=names), left_out
 
 
 def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from submitit.helpers import Checkpointable
 
+from metrics.faces_loading import INSTALL, LICENCE
+from metrics.loading import not_installed
 from sweeps import slurm
 from sweeps.aggregates import check_reference, write_aggregates
 from sweeps.cells import Cell
@@ -136,8 +138,11 @@ def _tell(planned: Sequence[PlannedCell], store: Store, ledger: Ledger, settings
     for line in renewals(store.edits(), to_draw):
         print(line)
     left_out = dict.fromkeys(name for one in planned for name in one.left_out)
-    if left_out:
-        print(f"not scored, since their networks know only model=world: {', '.join(left_out)}; see metrics=real")
+    absent = not_installed(replace(planned[0].metrics, names=tuple(left_out))) if left_out else ()
+    if absent:
+        print(f"not scored: {', '.join(absent)}; {INSTALL} ({LICENCE})")
+    if of_world := [name for name in left_out if name not in absent]:
+        print(f"not scored, since their networks know only model=world: {', '.join(of_world)}; see metrics=real")
 
 
 def _number_of_shards(works: Sequence[Work], settings: SweepSettings) -> int:

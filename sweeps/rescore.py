@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from metrics.loading import MetricsConfig, Networks, load_networks
+from metrics.faces_loading import INSTALL, LICENCE
+from metrics.loading import MetricsConfig, Networks, load_networks, not_installed
 from metrics.pictures import EditPictures
 from metrics.registry import Metric, get_metrics
 from metrics.score import score_edits
@@ -71,6 +73,9 @@ def rescore(folder: Path, config: MetricsConfig, device: str = "auto", batch_siz
         ValueError, FileNotFoundError: the folder is not a sweep's, no metric is asked for, or a network is missing.
     """
     stored_metrics(folder)
+    if absent := not_installed(config):
+        print(f"not scored: {', '.join(absent)}; {INSTALL} ({LICENCE})", file=sys.stderr)
+        config = replace(config, names=tuple(name for name in config.names if name not in absent))
     if not config.names:
         raise ValueError("no metrics are asked for; give metrics=world, metrics=pixel or metrics.names=[...]")
     check_reference(config)
