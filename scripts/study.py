@@ -18,47 +18,60 @@ EXPERIMENTS = ("grid", "oat", "reweight", "cycle", "cycle-invert", "generation")
 
 
 def main() -> None:
-    """Run what is left of the study; exits with the status of the first command that fails."""
+    """Run what is left of the study; exits with 0, with 1 if cells failed, or as the command that stopped it."""
     with refusals("study"):
         raise SystemExit(_main(sys.argv[1:]))
 
 
 def _main(arguments: Sequence[str]) -> int:
     lines = (__doc__ or "").splitlines()
-    parser = argparse.ArgumentParser(prog="study", description=lines[0], epilog=" ".join(lines[2:]))
+    epilog = " ".join(lines[2:])
+    parser = argparse.ArgumentParser(prog="study", description=lines[0], epilog=epilog, allow_abbrev=False)
     parser.add_argument("--results", type=Path, default=Path("results/world"), help="folder (results/world)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (one a processor; with GPUs one a GPU)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands; nothing is run")
     options, overrides = parser.parse_known_args(arguments)
-    if any("=" not in override for override in overrides):
+    if any("=" not in override or override.startswith("-") for override in overrides):
         raise ValueError(f"further arguments are overrides of the sweeps, as model=sd14, got {' '.join(overrides)}")
-    for command in commands(options.results, options.workers or _workers(), overrides):
-        print(f"\n$ {' '.join(command)}", flush=True)
-        began = time.monotonic()
-        status = 0 if options.dry_run else subprocess.run([sys.executable, "-m", *command], check=False).returncode
-        if status:
+    sweeps = sweep_commands(options.results, options.workers or _workers(), overrides)
+    worst = 0
+    for command in [*sweeps, *report_commands(options.results)]:
+        print(f"$ python -m {' '.join(command)}", flush=True)
+        status = 0 if options.dry_run else _run(command)
+        if status > 1:
             print(f"study: stopped with status {status}; the same command goes on from here", file=sys.stderr)
             return status
-        if not options.dry_run:
-            print(f"{time.monotonic() - began:.0f} s", flush=True)
-    return 0
+        worst = max(worst, status)
+    return worst
 
 
-def commands(results: Path, workers: int, overrides: Sequence[str] = ()) -> list[list[str]]:
-    """The study's commands, each a module of Python's and its arguments.
+def sweep_commands(results: Path, workers: int, overrides: Sequence[str] = ()) -> list[list[str]]:
+    """The study's sweeps, each a module of Python's and its arguments.
 
     Args:
-        results: folder of the sweeps and of their report.
+        results: folder of the sweeps.
         workers: processes that draw.
         overrides: further settings of every sweep.
     """
     common = ["launcher=local", f"launcher.workers={workers}", "sweep.batch_size=16", "tracking=none"]
-    sweeps = [
+    return [
         ["scripts.sweep", "-m", f"+experiment={name}", *common, f"results_dir={results}", *overrides]
         for name in EXPERIMENTS
     ]
+
+
+def report_commands(results: Path) -> list[list[str]]:
+    """What comes after the sweeps: the grid that the one-at-a-time sweep suggests, and the report on all of them."""
+    report = ["scripts.report.command"]
     folders = [str(results / name) for name in EXPERIMENTS]
-    return [*sweeps, ["scripts.report.command", *folders, "--out", str(results / "report")]]
+    return [[*report, "suggest", str(results / "oat")], [*report, *folders, "--out", str(results / "report")]]
+
+
+def _run(command: Sequence[str]) -> int:
+    began = time.monotonic()
+    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    print(f"{time.monotonic() - began:.0f} s\n", flush=True)
+    return status if status >= 0 else 128 - status  # a signal, as a shell tells it
 
 
 def _workers() -> int:
