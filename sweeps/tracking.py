@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,9 @@ from metrics.registry import METRICS
 from p2p.checks import check_choice, check_flag, check_keys, check_whole
 from sweeps.configurations import AXES, configurations, describe
 from sweeps.files import write_atomically
+from sweeps.store import Store
 from sweeps.tables import summary_table
+from sweeps.tracking_report import report_digest, report_images, report_tables, table_values
 from sweeps.tracking_runs import finish_process, reason, start_process
 
 MODES = ("none", "offline", "online")
@@ -33,6 +35,8 @@ _MIRROR_S, _MIRROR_RUN_S = 60.0, 0.5
 """Seconds that the end of a sweep waits for W&B, and more of them for each run."""
 _UNMIRRORED = ("versions",)
 _SWEEP = ""
+REPORT = "report"
+"""Where a report lies below its sweep's folder."""
 _HYPERPARAMETERS = ("model", "dtype", "num_inference_steps", "guidance_scale", "cycle_mode", *AXES)
 
 
@@ -45,7 +49,7 @@ class TrackingSettings:
         project: W&B's.
         entity: user or team; None is the login's own.
         per_config: also one run a configuration, averaged over prompts and seeds.
-        max_pictures: pictures logged at most, contact sheets first.
+        max_pictures: pictures logged at most, contact sheets first; a report's figures besides, unless it is 0.
     """
 
     mode: str = "offline"
@@ -127,6 +131,34 @@ def track_sweep(
         print(f"W&B: not mirrored ({reason(error)}); the results in {folder} are complete without it", file=sys.stderr)
 
 
+def track_report(folder: Path, mode: str | None = None, per_config: bool = False) -> None:
+    """Mirror a sweep again, now with the tables, figures and contact sheets of the report in `folder`/report; quietly.
+
+    They are added to the sweep's own run; what has not changed is not written again. The other settings are those of
+    the sweep's last command.
+
+    Args:
+        folder: the sweep's.
+        mode: `offline` or `online`; None: the sweep's own, `offline` if that is `none`.
+        per_config: also one run a configuration, which the dashboard of `scripts/wandb_workspace.py` plots.
+
+    Raises:
+        ValueError: the folder is not a sweep's or has no report, or the mode is neither.
+    """
+    if mode not in (None, "offline", "online"):
+        raise ValueError(f"tracking.mode must be one of offline, online, got {mode!r}")
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} is not the folder of a sweep (no config.json); it is results/<sweep>")
+    if not report_digest(folder / REPORT):
+        raise ValueError(f"{folder} has no report; run p2p-report {folder}")
+    config = json.loads((folder / "config.json").read_text())
+    settings = TrackingSettings.from_mapping(config["tracking"])
+    mode = mode or ("offline" if settings.mode == "none" else settings.mode)
+    settings = replace(settings, mode=mode, per_config=per_config or settings.per_config)
+    store = Store(folder)
+    track_sweep(folder, config, store.write_summary(), settings, store.load_picture)
+
+
 def _mirror(
     folder: Path,
     config: Mapping[str, Any],
@@ -139,7 +171,8 @@ def _mirror(
     runs = [Run(_SWEEP, mirror.run_id, folder.name, "sweep", config, _means(summary))]
     if settings.per_config:
         runs += _configuration_runs(mirror.run_id, summary)
-    digests = {run.key: _digest(run, settings, summary) for run in runs}
+    report = report_digest(folder / REPORT)
+    digests = {run.key: _digest(run, settings, summary, report) for run in runs}
     new = [run for run in runs if mirror.digests.get(run.key) != digests[run.key]]
     if not new:
         return
@@ -211,8 +244,10 @@ def _contents(
             Image.fromarray(load_picture(place).permute(1, 2, 0).cpu().numpy()).save(path)
             samples.append((str(path), caption))
     images = {"contact_sheets": [(str(path.resolve()), path.stem) for path in sheets], "samples": samples}
+    images |= report_images(folder / REPORT) if settings.max_pictures else {}
+    tables = {"cells": cells, "summary": summary_table(summary), **report_tables(folder / REPORT)}
     return {
-        "tables": {"cells": _table(cells), "summary": _table(summary_table(summary))},
+        "tables": {name: table_values(table) for name, table in tables.items()},
         "images": {name: found for name, found in images.items() if found},
     }
 
@@ -249,19 +284,15 @@ def _means(cells: pd.DataFrame) -> dict[str, float]:
     return {"num_cells": len(cells), "num_failed": len(cells) - len(drawn), **means}
 
 
-def _table(table: pd.DataFrame) -> dict[str, Any]:
-    return {"columns": [str(name) for name in table.columns], "rows": _plain(table).to_numpy().tolist()}
-
-
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
     """Python's own values; missing ones as None, which W&B shows as missing."""
     return table.astype(object).where(table.notna(), None)
 
 
-def _digest(run: Run, settings: TrackingSettings, summary: pd.DataFrame) -> str:
+def _digest(run: Run, settings: TrackingSettings, summary: pd.DataFrame, report: str) -> str:
     """Of everything that decides what the run holds and where it goes."""
     values = [settings.mode, settings.project, settings.entity, asdict(run)]
     text = json.dumps(values, sort_keys=True, default=str)
     if not run.key:
-        text += summary.to_csv() + str(settings.max_pictures)
+        text += summary.to_csv() + str(settings.max_pictures) + report
     return hashlib.sha256(text.encode()).hexdigest()
