@@ -35,7 +35,7 @@ class PictureSettings:
     """A reduced set of pictures to publish with a page: whole source groups, spread over the categories.
 
     Attributes:
-        max_bytes: of all its files together.
+        max_bytes: of all its sheets together.
         side: pixels of a picture's longer side at most.
         quality: of lossy WebP, from 1 to 100.
     """

@@ -94,8 +94,8 @@ function makeViewer() {
   small = SHOWN.map(() => element("canvas", { width: 128, height: 128 }));
   $("dock").append(...small.map((canvas) => element("span", { class: "frame" }, canvas)), element("small"));
   $("dock").addEventListener("click", toExplorer);
-  const seen = new IntersectionObserver(([entry]) => ($("dock").hidden = entry.isIntersecting || entry.boundingClientRect.top > 0));
-  seen.observe($("pictures"));
+  const dock = () => ($("dock").hidden = $("pictures").getBoundingClientRect().bottom > 0);
+  for (const event of ["scroll", "resize"]) addEventListener(event, dock, { passive: true });
 }
 
 function toExplorer() {

@@ -96,13 +96,13 @@ function showRecommended(choose) {
         const text = (value) => fixed(value, metric.digits);
         return element("p", { class: "score" }, element("span", { text: metric.label, title: direction(metric) }), element("b", { text: text(row[name]) }), element("small", { text: span(row[`${name}_low`], row[`${name}_high`], metric.digits) }), element("small", { class: "than", text: `literature ${text(row[`${name}_literature`])}` }));
       };
-      const sure = Math.round(100 * (row.confidence ?? 0));
+      const sure = Math.round(100 * row.confidence);
       return element(
         "article",
         { class: "card" },
         element("h3", { text: row.category }),
         element("dl", {}, ...values),
-        element("p", { class: "sure" }, element("span", { class: "bar", "aria-hidden": "true" }, element("i", { style: `width:${sure}%` })), `${sure} % sure`),
+        row.confidence === null ? null : element("p", { class: "sure" }, element("span", { class: "bar", "aria-hidden": "true" }, element("i", { style: `width:${sure}%` })), `${sure} % sure`),
         score(words, "words"),
         score(keep, "keep"),
         element("button", { type: "button", text: "See pictures", "aria-label": `See pictures of the configuration recommended for ${row.category}`, click: () => choose(REPORT.categories.indexOf(row.category), row.config) }),

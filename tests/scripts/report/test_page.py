@@ -180,6 +180,17 @@ def test_a_click_on_a_point_or_enter_shows_its_pictures(page, sweep):
     expect_cell(page, cell_of(sweep, places[1][0]))
 
 
+def test_beside_plots_the_chosen_pictures_stay_in_sight(page):
+    assert page.locator("#dock").is_hidden()
+    page.locator("#marginal").scroll_into_view_if_needed()
+    page.locator("#dock").wait_for(state="visible")
+    label = f"Back to the explorer, at {page.evaluate('describe(state.config)')}"
+    assert page.locator("#dock").get_attribute("aria-label") == label
+    page.locator("#dock").click()
+    page.locator("#dock").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.id") == "explorer"
+
+
 def test_other_metrics_have_a_front_of_their_own(page, sweep):
     page.select_option("#x", label="PSNR")
     page.select_option("#y", label="Cycle LPIPS")
