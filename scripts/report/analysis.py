@@ -100,7 +100,7 @@ def analyse(results: Results, words: str | None = None, keep: str | None = None,
         robustness=robustness_table(panels, metrics, list(kinds.index)),
         words=words_metric,
         keep=keep_metric,
-        notes=tuple(_notes(results, panels, shares)),
+        notes=tuple(_notes(results, panels, shares, trade[0], (words_metric, keep_metric))),
     )
 
 
@@ -118,7 +118,9 @@ def _with_numbers(texts: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def _notes(results: Results, panels: Sequence[Panel], shares: pd.DataFrame) -> Iterator[str]:
+def _notes(
+    results: Results, panels: Sequence[Panel], shares: pd.DataFrame, front: pd.DataFrame, roles: tuple[str, str]
+) -> Iterator[str]:
     yield from mixtures(results.cells)
     failed = int((results.cells["status"] != "ok").sum())
     if failed:
@@ -129,5 +131,9 @@ def _notes(results: Results, panels: Sequence[Panel], shares: pd.DataFrame) -> I
     few = [f"{len(panel.pairs)} in {panel.category}" for panel in panels if 1 < len(panel.pairs) < _FEW_PAIRS]
     if few:
         yield f"intervals rest on few prompt pairs: {', '.join(few)}"
+    missing = [name for name in roles if name not in results.cells]
+    if front.empty:
+        what = f"{' and '.join(missing)} not scored" if missing else f"no cell has both {' and '.join(roles)}"
+        yield f"no front and no recommended configuration: {what}; --words and --keep name other metrics"
     if shares.empty:
         yield "no complete grid of two hyperparameters or more: no shares of variance and no two-way means"

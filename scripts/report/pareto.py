@@ -17,14 +17,12 @@ def choose_metric(role: str, asked: str | None, defaults: Sequence[str], metrics
     """The name of the metric that plays a role (`words`, `keep`): the one asked for, else the first default there is.
 
     Raises:
-        ValueError: it is not scored, or is neither better high nor low.
+        ValueError: the one asked for is not scored, or is neither better high nor low.
     """
     usable = [metric.name for metric in metrics if metric.higher_is_better is not None]
-    wanted = next((name for name in ([asked] if asked else defaults) if name in usable), None)
-    if wanted is None and (asked or usable):
-        what = f"metric {asked!r} is" if asked else f"{' and '.join(defaults)} are"
-        raise ValueError(f"{role}: {what} not scored in these sweeps; give --{role} one of {', '.join(usable)}")
-    return wanted or defaults[0]
+    if asked and asked not in usable:
+        raise ValueError(f"--{role}: metric {asked!r} is not scored in these sweeps; scored: {', '.join(usable)}")
+    return asked or next((name for name in defaults if name in usable), defaults[0])
 
 
 def front_tables(
@@ -113,8 +111,9 @@ def pareto_front(scores: np.ndarray) -> list[int]:
 def nearest_ideal(scores: np.ndarray) -> np.ndarray:
     """The configuration nearest the ideal point: compromise programming (Zeleny, 1973) with Euclidean distance.
 
-    The ideal has the best of both scores; each is measured in units of its range along the front, from its value where
-    the other is best to its own best. The nearest configuration is on the front.
+    The ideal has the best of both scores; each is measured in units of its range over all configurations. (The range
+    along the front would make noise as large as an effect where one score hardly varies there.) The nearest
+    configuration is on the front.
 
     Args:
         scores: (2, resamples, configurations), higher is better, NaN where there is none.
@@ -123,19 +122,13 @@ def nearest_ideal(scores: np.ndarray) -> np.ndarray:
         int (resamples,), -1 where no configuration has both.
     """
     known = np.isfinite(scores).all(0)
-    filled = np.where(known, scores, -np.inf)
-    best = filled.max(-1)
-    rows = np.arange(filled.shape[1])
-    ends = [np.where(filled[at] == best[at][:, None], filled[1 - at], -np.inf).max(-1) for at in (1, 0)]
+    best = np.where(known, scores, -np.inf).max(-1, keepdims=True)
+    worst = np.where(known, scores, np.inf).min(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.zeros(known.shape)
-        for at, end in enumerate(ends):
-            reach = (best[at] - end)[:, None]
-            gap = best[at][:, None] - filled[at]
-            distance += np.where(reach > 0, gap / reach, np.where(gap > 0, np.inf, 0.0)) ** 2
-    distance = np.where(known, distance, np.inf)
+        gaps = np.where(best > worst, (best - scores) / (best - worst), 0.0)
+    distance = np.where(known, np.square(gaps).sum(0), np.inf)
     place = distance.argmin(-1)
-    return np.where(known[rows, place], place, -1)
+    return np.where(known.any(-1), place, -1)
 
 
 def resampled_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

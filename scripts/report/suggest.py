@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,19 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step along a hyperparameter.
+    """From one value of a hyperparameter, the last that is kept, to a later one.
 
     Attributes:
         first, second: the values in words.
-        identical: share of edits that it leaves as they are, byte for byte; NaN where that is not recorded.
+        identical: whether all edits are the same pictures for both, byte for byte.
         metric, category, change, p: the score that moves most for its noise, where, by how much, and the p-value
-            corrected by Holm's method over all steps, centres, scores and categories of the hyperparameter; None if
-            none moves beyond its interval, and by a twentieth of what any hyperparameter moves it.
+            corrected by Holm's method over all pairs of values, centres, scores and categories of the hyperparameter;
+            None if none moves beyond its interval, and by a twentieth of what any hyperparameter moves it.
     """
 
     first: str
     second: str
-    identical: float
+    identical: bool
     metric: str | None = None
     category: str = ""
     change: float = 0.0
@@ -59,21 +59,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Knob:
-    """A hyperparameter's steps in order, and the values worth combining: the ends of steps that move a score."""
+    """A hyperparameter: what its values do in order, and whether none of them changes any picture."""
 
     name: str
     steps: tuple[Step, ...]
-
-    @property
-    def dead(self) -> bool:
-        """Whether no step changes any picture."""
-        return all(step.identical == 1 for step in self.steps)
+    dead: bool
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The values to combine, in order; none where no step moves a score."""
-        ends = [value for step in self.steps if step.metric for value in (step.first, step.second)]
-        return tuple(dict.fromkeys(ends))
+        """The values to combine: the lowest, and each that a score tells from the last one kept; none without such."""
+        moving = [step for step in self.steps if step.metric]
+        return (moving[0].first, *(step.second for step in moving)) if moving else ()
 
 
 def write_suggestion(sweep: Path, out: Path | None = None) -> str:
@@ -108,9 +104,10 @@ def write_suggestion(sweep: Path, out: Path | None = None) -> str:
 
 
 def judge(results: Results) -> list[Knob]:
-    """What every step along every hyperparameter does, everything else being as at each of the sweep's centres.
+    """What the values of every hyperparameter do, everything else being as at each of the sweep's centres.
 
-    A step is judged by a paired t-test on the pairs' mean differences, in each category and over all.
+    From the lowest value upwards, the next is kept that some score tells from the last one kept, by a paired t-test on
+    the pairs' mean differences, in a category or over all.
     """
     metrics = [metric.name for metric in results.metrics if metric.higher_is_better is not None]
     texts = configurations(results.cells)
@@ -118,11 +115,11 @@ def judge(results: Results) -> list[Knob]:
     knobs = find_knobs(texts, panels)
     found = scopes(knobs, panels)
     steps = step_table(knobs, results.cells, texts.index)
-    sums = steps.assign(same=steps["identical"] * steps["n"]).groupby(["hyperparameter", "first", "second"])
-    identical = sums["same"].sum() / sums["n"].sum()
+    identical = steps.groupby(["hyperparameter", "first", "second"])["identical"].min() == 1
     moves = {at: _moves(knobs, found, at) for at in range(len(knobs.names))}
-    spans = _spans(list(moves.values()))
-    return [_knob(knobs, at, own, spans, metrics, identical) for at, own in moves.items() if own]
+    moves = {at: own for at, own in moves.items() if own}
+    reach = np.max([move.reach for own in moves.values() for move in own], axis=0) if moves else np.empty(0)
+    return [_knob(knobs, at, own, reach, metrics, identical) for at, own in moves.items()]
 
 
 def explain(knob: Knob) -> list[str]:
@@ -139,7 +136,7 @@ def explain(knob: Knob) -> list[str]:
         where = "" if step.category == ALL else f" in {step.category}"
         if step.metric:
             what = f"{step.metric} moves by {step.change:+.3g}{where} (p {step.p:.1g})"
-        elif step.identical == 1:
+        elif step.identical:
             what = "the same pictures, byte for byte"
         else:
             what = "no score moves beyond its interval"
@@ -161,11 +158,18 @@ def experiment(results: Results, kept: Sequence[Knob], settings: Mapping[str, An
 
 @dataclass(frozen=True)
 class _Move:
-    """Along one hyperparameter in one scope: (metrics, levels, centres) means, and changes and p-values of steps."""
+    """Along one hyperparameter in one scope: the reach of every score's means, and all changes between two levels.
+
+    Attributes:
+        category: the scope's.
+        reach: (metrics,), the largest range of its mean at any centre.
+        between: pairs of levels.
+        changes, p: (metrics, pairs of levels, centres), differences of means and their p-values.
+    """
 
     category: str
-    levels: tuple[int, ...]
-    means: np.ndarray
+    reach: np.ndarray
+    between: tuple[tuple[int, int], ...]
     changes: np.ndarray
     p: np.ndarray
 
@@ -181,48 +185,45 @@ def _moves(knobs: Knobs, found: Sequence[Scope], at: int) -> list[_Move]:
         curves = [values[:, points] for values in scope.values]
         if points.shape[1] > _MOST_CENTRES:
             curves = [mean_over(own, 2)[:, :, None] for own in curves]
-        steps = over_categories([np.diff(own, axis=1) for own in curves], seeds=False)
-        means = over_categories(curves).mean
-        moves.append(_Move(scope.category, tuple(levels), means, steps.mean, steps.p_values()))
-    sizes = [move.p.size for move in moves]
-    corrected = holm(np.concatenate([move.p.reshape(-1) for move in moves])) if moves else np.empty(0)
-    parts = np.split(corrected, np.cumsum(sizes)[:-1]) if moves else []
-    return [
-        _Move(move.category, move.levels, move.means, move.changes, part.reshape(move.p.shape))
-        for move, part in zip(moves, parts, strict=True)
-    ]
-
-
-def _spans(moves: Sequence[Sequence[_Move]]) -> np.ndarray:
-    """The largest range of each score's mean along any hyperparameter."""
-    spans = [
-        np.nan_to_num(move.means, nan=-np.inf).max(1) - np.nan_to_num(move.means, nan=np.inf).min(1)
-        for own in moves
-        for move in own
-    ]
-    return np.max([np.where(np.isfinite(span), span, 0).max(-1) for span in spans], axis=0) if spans else np.empty(0)
+        first, second = np.triu_indices(len(levels), 1)
+        changes = over_categories([own[:, second] - own[:, first] for own in curves], seeds=False)
+        between = tuple((levels[a], levels[b]) for a, b in zip(first, second, strict=True))
+        reach = np.nan_to_num(np.abs(changes.mean)).max((1, 2), initial=0.0)
+        moves.append(_Move(scope.category, reach, between, changes.mean, changes.p_values()))
+    if not moves:
+        return []
+    corrected = holm(np.concatenate([move.p.reshape(-1) for move in moves]))
+    parts = np.split(corrected, np.cumsum([move.p.size for move in moves])[:-1])
+    return [replace(move, p=part.reshape(move.p.shape)) for move, part in zip(moves, parts, strict=True)]
 
 
 def _knob(
-    knobs: Knobs, at: int, moves: Sequence[_Move], spans: np.ndarray, metrics: Sequence[str], identical: pd.Series
+    knobs: Knobs, at: int, moves: Sequence[_Move], reach: np.ndarray, metrics: Sequence[str], identical: pd.Series
 ) -> Knob:
-    """The steps of one hyperparameter; a step counts where any score moves in any category at any centre."""
-    levels = sorted({level for move in moves for level in move.levels})
-    steps = []
-    for first, second in itertools.pairwise(levels):
-        words = (knobs.texts[at][first], knobs.texts[at][second])
-        best = Step(*words, float(identical.get((knobs.names[at], first, second), np.nan)))
-        for move in moves:
-            if (first, second) not in itertools.pairwise(move.levels):
-                continue
-            place = move.levels.index(first)
-            change, p = move.changes[:, place], move.p[:, place]
-            for metric, centre in np.argwhere((p < SIGNIFICANCE) & (np.abs(change) >= LEAST_MOVE * spans[:, None])):
-                if p[metric, centre] < best.p:
-                    found = (metrics[metric], move.category, float(change[metric, centre]), float(p[metric, centre]))
-                    best = Step(*words, best.identical, *found)
-        steps.append(best)
-    return Knob(knobs.names[at], tuple(steps))
+    """The values of one hyperparameter in order, each against the last that is kept."""
+    name, words = knobs.names[at], knobs.texts[at]
+    levels = sorted({level for move in moves for pair in move.between for level in pair})
+    same = [bool(identical.get((name, *step), False)) for step in itertools.pairwise(levels)]
+    steps, last = [], 0
+    for place in range(1, len(levels)):
+        found = _strongest(moves, (levels[last], levels[place]), reach)
+        told = (metrics[found[0]], *found[1:]) if found else ()
+        steps.append(Step(words[levels[last]], words[levels[place]], all(same[last:place]), *told))
+        last = place if found else last
+    return Knob(name, tuple(steps), all(same))
+
+
+def _strongest(
+    moves: Sequence[_Move], step: tuple[int, int], reach: np.ndarray
+) -> tuple[int, str, float, float] | None:
+    """The score that tells two levels apart most surely: its place, where, by how much, and its p-value."""
+    found: list[tuple[int, str, float, float]] = []
+    for move in (move for move in moves if step in move.between):
+        place = move.between.index(step)
+        change, p = move.changes[:, place], move.p[:, place]
+        for metric, centre in np.argwhere((p < SIGNIFICANCE) & (np.abs(change) >= LEAST_MOVE * reach[:, None])):
+            found.append((int(metric), move.category, float(change[metric, centre]), float(p[metric, centre])))
+    return min(found, key=lambda one: one[-1], default=None)
 
 
 def _settings(sweep: Path, cells: pd.DataFrame) -> dict[str, Any]:
