@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from p2p.world.training import card, classifier, clip, diffusion, evaluate, export, identity, segmenter, vae
+from p2p.world.training import card, classifier, clip, detector, diffusion, evaluate, export, identity, segmenter, vae
 from p2p.world.training.data import Pictures, pictures
 from p2p.world.training.settings import read_settings
 
@@ -93,6 +93,12 @@ def train_identity(place: Workplace) -> None:
     identity.train_identity(place.settings(identity.IdentitySettings, "identity"), seed, place.runs)
 
 
+def train_detector(place: Workplace) -> None:
+    """The face detector, whose finds the identity encoder gets aligned."""
+    seed = place.settings(PictureSettings, "pictures").seed
+    detector.train_detector(place.settings(detector.DetectorSettings, "detector"), seed, place.runs)
+
+
 def export_pipeline(place: Workplace) -> None:
     """The Stable Diffusion folder, from the checkpoints as they stand."""
     denoiser = diffusion.load_denoiser(place.settings(diffusion.DiffusionSettings, "diffusion"), place.runs)
@@ -122,6 +128,9 @@ def export_metrics(place: Workplace) -> None:
     export.save_network(perceptual, attributes.perceptual_config(), place.out / "perceptual")
     people = place.settings(identity.IdentitySettings, "identity")
     export.save_network(identity.load_identity(people, place.runs), people.config(), place.out / "identity")
+    finder = place.settings(detector.DetectorSettings, "detector")
+    trained_finder = detector.load_detector(finder, place.runs)
+    export.save_network(trained_finder, finder.config(), place.out / "identity" / "detector")
     captions = place.settings(clip.ClipSettings, "clip")
     clip.save_clip(clip.load_clip(captions, place.runs), captions, place.out / "clip")
 
@@ -141,6 +150,7 @@ STAGES: dict[str, Callable[[Workplace], None]] = {
     "classifier": train_classifier,
     "clip": train_clip,
     "identity": train_identity,
+    "detector": train_detector,
     "export_pipeline": export_pipeline,
     "segmenter": train_segmenter,
     "export_segmenter": export_segmenter,

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor
 
 from p2p.world.captions import caption, parse
+from p2p.world.faces import FaceDetector, align
 from p2p.world.networks import HEAD, HEAD_CATEGORY, AttributeClassifier, IdentityEncoder, Segmenter, WorldLPIPS
 from p2p.world.scenes import CATEGORIES, FACTORS, Scene, change_mask, head_mask, render, sample_scene
 from p2p.world.training.clip import claim_table, fact_table, is_true
@@ -127,10 +128,12 @@ def caption_retrieval(folder: Path, number: int = 300, among: int = 100) -> list
 def identity_auc(folder: Path, people: int = 400) -> list[Measure]:
     """Area under the ROC of same person against another of the same gender; looks and backdrops always differ."""
     encoder = load_network(IdentityEncoder, folder / "identity")
+    detector = load_network(FaceDetector, folder / "identity" / "detector")
     rng = np.random.default_rng(HELD_OUT_SEED + 4)
     pairs = [_two_looks(sample_scene("faces", rng), rng) for _ in range(people)]
     first, second = (
-        torch.cat([encoder(part) for part in draw(list(side)).split(50)]) for side in zip(*pairs, strict=True)
+        torch.cat([encoder(align(part, detector.detect(part)[1])) for part in draw(list(side)).split(50)])
+        for side in zip(*pairs, strict=True)
     )
     similarity = first @ second.T
     genders = torch.tensor([FACTORS["faces"]["gender"].index(a.factors["gender"]) for a, _ in pairs])
@@ -139,6 +142,18 @@ def identity_auc(folder: Path, people: int = 400) -> list[Measure]:
     other = similarity[alike & ~torch.eye(people, dtype=torch.bool)]
     wins = (same[:, None] > other[None]).float().mean()
     return [Measure("identity verification AUC", float(wins), 0.93, 0.98)]
+
+
+def faces_found(folder: Path, number: int = 500) -> list[Measure]:
+    """How often a face is seen in drawn faces, and in drawn pictures of the other categories."""
+    detector = load_network(FaceDetector, folder / "identity" / "detector")
+    scenes = sample_scenes(number, HELD_OUT_SEED + 7)
+    found = torch.cat([detector.detect(draw(scenes[at : at + 50]))[0] for at in range(0, number, 50)])
+    faces = torch.tensor([scene.category == "faces" for scene in scenes])
+    return [
+        Measure("faces found, drawn pictures", float(found[faces].float().mean()), 0.97, 1.0),
+        Measure("faces found where there are none", float(found[~faces].float().mean()), None, None),
+    ]
 
 
 def _two_looks(person: Scene, rng: np.random.Generator) -> tuple[Scene, Scene]:
@@ -221,6 +236,7 @@ def evaluate(folder: Path) -> list[Measure]:
         *generated_attributes(folder),
         *caption_retrieval(folder),
         *identity_auc(folder),
+        *faces_found(folder),
         *distance_and_area(folder),
         *region_overlap(folder),
     ]
