@@ -24,7 +24,7 @@ image editing where the truth is known; it is no model of the world outside.
 | `classifier/` | category and captioned factors | `p2p.world.networks.AttributeClassifier` |
 | `segmenter/` | where a picture changes with a captioned factor, and where a head is | `p2p.world.networks.Segmenter` |
 | `identity/` | face identity, whatever hair, hat, glasses and mood | `p2p.world.networks.IdentityEncoder` |
-| `identity/detector/` | where a face's head is, to which `p2p.world.faces.align` aligns | `p2p.world.faces.FaceDetector` |
+| `identity/detector/` | where a face's head is, for alignment | `p2p.world.faces.FaceDetector` |
 | `perceptual/` | LPIPS on the first stages of the classifier, plain averaging | `p2p.world.networks.WorldLPIPS` |
 
 Stable Diffusion's parts: AutoencoderKL of factor 8 with 4 latents of unit variance (2.7 M parameters), UNet of three
