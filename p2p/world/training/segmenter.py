@@ -1,5 +1,6 @@
 """The segmenter: exact masks of single-factor changes on drawn pictures, half of them through the autoencoder."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +11,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from p2p.world.networks import HEAD_REGION, Region, Segmenter
-from p2p.world.scenes import FACTORS, SIZE, Scene, head_mask, render
+from p2p.world.networks import HEAD, HEAD_CATEGORY, HEAD_REGION, Region, Segmenter
+from p2p.world.scenes import FACTORS, SIZE, Scene, change_mask, head_mask, render
 from p2p.world.training.augment import blemish
 from p2p.world.training.data import sample_scenes, to_images
 from p2p.world.training.loop import Schedule, averaged_weights, fit
@@ -174,3 +175,42 @@ def load_segmenter(settings: SegmenterSettings, folder: Path) -> Segmenter:
     network = Segmenter(**settings.config())
     network.load_state_dict(averaged_weights(folder / "segmenter.pt"))
     return network.eval()
+
+
+@torch.no_grad()
+def overlaps(
+    network: Segmenter, vae: AutoencoderKL, scenes: list[Scene], seed: int
+) -> dict[str, dict[str, list[float]]]:
+    """Intersection over union with the exact masks of one random change a scene, and of faces' heads.
+
+    Returns:
+        Values by `category, factor`, on `drawn` pictures and on the same as the autoencoder returns them (`decoded`),
+        which is how generated ones look.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[str, dict[str, list[float]]] = {"drawn": defaultdict(list), "decoded": defaultdict(list)}
+    for before, after in (change_one(scene, rng) for scene in scenes):
+        wanted = {name: value for name, value in after.factors.items() if before.factors[name] != value}
+        truth = dict.fromkeys(wanted, change_mask(before, after))
+        if before.category == HEAD_CATEGORY:
+            truth[HEAD] = head_mask(before)
+        drawn = to_images(render(before)[None])
+        decoded = (vae.decode(vae.encode(drawn * 2 - 1).latent_dist.mean).sample / 2 + 0.5).clamp(0, 1)
+        for kind, images in (("drawn", drawn), ("decoded", decoded)):
+            seen = network.predict(images, before.category, wanted)
+            for name, mask in truth.items():
+                found[kind][f"{before.category}, {name}"].append(overlap(mask, seen[name][0].numpy()))
+    return found
+
+
+def change_one(scene: Scene, rng: np.random.Generator) -> tuple[Scene, Scene]:
+    """The scene, and the scene with one random factor changed."""
+    factor = list(scene.factors)[int(rng.integers(len(scene.factors)))]
+    others = [value for value in FACTORS[scene.category][factor] if value != scene.factors[factor]]
+    return scene, scene.replace(**{factor: others[int(rng.integers(len(others)))]})
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two masks, in [0, 1]; 1 if both are empty."""
+    union = (first | second).sum()
+    return float((first & second).sum() / union) if union else 1.0
