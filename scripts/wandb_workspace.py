@@ -139,9 +139,9 @@ def workspace(shown: Shown, entity: str, project: str) -> Any:
         name=f"p2p-sweep: {shown.sweep}",
         sections=[
             ws.Section(name="Hyperparameters", panels=[coordinates, *importance], is_open=True),
-            ws.Section(name="Words against picture", panels=scatters, is_open=True),
-            ws.Section(name="Pictures", panels=pictures, is_open=True),
-            ws.Section(name="Tables", panels=tables),
+            ws.Section(name="Words against picture", panels=[*scatters], is_open=True),
+            ws.Section(name="Pictures", panels=[*pictures], is_open=True),
+            ws.Section(name="Tables", panels=[*tables]),
             ws.Section(name="Workers", panels=[pace]),
         ],
         settings=ws.WorkspaceSettings(max_runs=1000),
