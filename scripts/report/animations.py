@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
@@ -74,7 +75,8 @@ def plan_scene(cells: pd.DataFrame, walk: Walk) -> Scene | None:
     own = cells[cells["config_id"].isin(walk.config_ids)]
     if own.empty:
         return None
-    pair, seed = own.groupby(["pair", "seed"], sort=False)["config_id"].nunique().idxmax()  # type: ignore[misc]
+    most: Any = own.groupby(["pair", "seed"], sort=False)["config_id"].nunique().idxmax()
+    pair, seed = most
     rows = own[(own["pair"] == pair) & (own["seed"] == seed)].drop_duplicates("config_id").set_index("config_id")
     steps = [
         (value, rows.loc[config_id])

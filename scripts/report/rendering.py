@@ -58,7 +58,7 @@ def latex(tables: Sequence[Table]) -> str:
     """Tables for `\\input`, one `table` each, or several where there are many rows; needs booktabs."""
     lines = [r"% \usepackage{booktabs}"]
     for table in tables:
-        heads = [escape(one) if isinstance(one, str) else tex_head(one) for one in table.heads]
+        heads = [_latex_head(one) for one in table.heads]
         for at in range(0, len(table.rows), _MOST_ROWS):
             title = table.title if at == 0 else f"{table.title}, continued"
             note = table.note if at == 0 else ""
@@ -98,6 +98,14 @@ def _markdown_entry(entry: str | Entry) -> str:
         return entry.replace("|", r"\|")
     text = f"**{entry.text}**" if entry.best else entry.text
     return f"{text}{DAGGER if entry.tied else ''} {entry.small}".strip()
+
+
+def _latex_head(one: str | Metric) -> str:
+    """Two words stand below each other."""
+    if isinstance(one, Metric):
+        return tex_head(one)
+    words = [escape(word) for word in one.split()]
+    return rf"\shortstack{{{words[0]} \\ {words[1]}}}" if len(words) == 2 else escape(one)
 
 
 def _latex_entry(entry: str | Entry) -> str:

@@ -6,6 +6,7 @@ LaTeX and Markdown show the configurations that matter (named, recommended, on t
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from scripts.report.views import (
     marked,
     metrics_in_order,
     recommended,
+    records,
     settings,
 )
 from sweeps.configurations import AXES
@@ -47,7 +49,7 @@ def write_tables(analysis: Analysis, results: Results, folder: Path) -> list[Pat
     folder = folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     made = {name: make(analysis, results) for name, make in _MAKERS.items()}
-    written = []
+    written: list[Path] = []
     for name, (title, tables, data) in made.items():
         paths = {end: folder / f"{name}.{end}" for end in ("tex", "md", "csv")}
         if not tables:
@@ -92,8 +94,8 @@ def comparison(analysis: Analysis, results: Results) -> Made:
     """Literature against proposed values."""
     found, tables = analysis.comparison, []
     for category in categories_in_order(analysis):
-        rows = []
-        for row in found[found["category"] == category].itertuples():
+        rows: list[tuple[str | Entry, ...]] = []
+        for row in records(found[found["category"] == category]):
             metric = METRICS[str(row.metric)]
             difference = f"{row.difference:+.{metric.digits}f}"
             interval = _interval(row.low, row.high, metric)
@@ -120,8 +122,8 @@ def recommendations(analysis: Analysis, results: Results) -> Made:
     texts, found = settings(analysis), analysis.recommended
     words, keep = METRICS[analysis.words], METRICS[analysis.keep]
     rows = []
-    for row in _ordered(found, analysis).itertuples():
-        at = texts.loc[str(row.config_id)]
+    for row in records(_ordered(found, analysis)):
+        at: Any = texts.loc[str(row.config_id)]
         rows.append(
             (
                 str(row.category),
@@ -156,7 +158,7 @@ def front(analysis: Analysis, results: Results) -> Made:
                 value_text(row.words, words),
                 value_text(row.keep, keep),
             )
-            for row in own.itertuples()
+            for row in records(own)
         ]
         if rows:
             heads = ("", *texts.columns.drop("mark"), words, keep)
@@ -193,7 +195,7 @@ def dead(analysis: Analysis, results: Results) -> Made:
             _plain(row.identical, ".1%"),
             "dead" if row.dead else "",
         )
-        for row in found.itertuples()
+        for row in records(found)
     )
     note = "Share of neighbours along the axis, all else equal, whose edited pictures have the same bytes."
     tables = [Table("Hyperparameters that change nothing", ("category", "", "identical", ""), rows, note, 2)]
@@ -205,15 +207,14 @@ def counts(analysis: Analysis, results: Results) -> Made:
     cells = results.cells
     drawn = cells["status"] == "ok"
     groups = cells.assign(ok=drawn, failed=~drawn).groupby("category")[["ok", "failed"]].sum()
-    missing = (
-        cells[drawn].groupby("category")[[metric.name for metric in results.metrics]].agg(lambda one: one.isna().sum())
-    )
+    named = cells[drawn].set_index("category")[[metric.name for metric in results.metrics]]
+    missing = named.isna().groupby(level=0).sum()
     table = groups.join(missing).fillna(0).astype(int)
-    rows = tuple((str(category), *(str(number) for number in row)) for category, *row in table.itertuples())
-    heads = ("category", "drawn", "failed", *(metric.label for metric in results.metrics))
-    note = "Beside the cells drawn and failed, how many of those drawn have no value of each metric; none counts as 0."
-    tables = [Table("Cells, failures and missing values", heads, rows, note)]
-    return "Cells, failures and missing values", tables if rows else [], table.reset_index()
+    names = {"ok": "cells drawn", "failed": "cells failed", **{metric.name: metric.label for metric in results.metrics}}
+    rows = tuple((names[str(name)], *(str(number) for number in row)) for name, *row in table.T.itertuples())
+    note = "Below the cells drawn and failed, how many of those drawn have no value of each metric; none counts as 0."
+    tables = [Table("Cells, failures and missing values", ("", *map(str, table.index)), rows, note)]
+    return "Cells, failures and missing values", tables if len(table) else [], table.reset_index()
 
 
 def robustness(analysis: Analysis, results: Results) -> Made:
@@ -221,7 +222,7 @@ def robustness(analysis: Analysis, results: Results) -> Made:
     found, metrics, texts = analysis.robustness, metrics_in_order(analysis, results), settings(analysis)
     by = found.set_index(["category", "config_id", "metric"])["value"]
     tables = []
-    for part in _chunks([metric for metric in metrics if metric.name in set(found["metric"])], 2 * _WIDE):
+    for part in _chunks([metric for metric in metrics if metric.name in set(found["metric"])], 8):
         rows = [
             (
                 category,
@@ -290,7 +291,7 @@ def _score(rows: pd.DataFrame, config_id: str, metric: Metric) -> Entry:
     """A mean with its interval, its standing, and over how many cells if not all have a value."""
     if config_id not in rows.index:
         return Entry("-")
-    row = rows.loc[config_id]
+    row: Any = rows.loc[config_id]
     small = [_interval(row["low"], row["high"], metric)]
     small += [f"({row['n']:.0f} of {row['n'] + row['nulls']:.0f})"] if row["n"] and row["nulls"] else []
     best = bool(row["best"])
@@ -345,7 +346,7 @@ def _p(p: float) -> str:
     return "-" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _plain(value: float, form: str) -> str:
+def _plain(value: Any, form: str) -> str:
     return "-" if pd.isna(value) else format(value, form)
 
 

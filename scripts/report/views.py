@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -73,7 +74,12 @@ def value_name(value: float) -> str:
     return "none" if math.isnan(value) else f"{value:g}"
 
 
-def in_words(texts: pd.Series) -> str:
+def records(table: pd.DataFrame) -> Iterator[Any]:
+    """Rows with the columns as attributes."""
+    return iter(table.itertuples(index=False))
+
+
+def in_words(texts: Any) -> str:
     """A row of `settings` in one line, without its mark: `k 0.3, cross 0.8, self 0.2, V 0`."""
     return ", ".join(f"{head} {value}" for head, value in texts.items() if head != "mark")
 
@@ -105,6 +111,7 @@ def walks(analysis: Analysis, category: str, centres: Sequence[str]) -> Iterator
             others = frozen.drop(columns=axis)
             line = values.loc[(others == others.loc[config_ids[0]]).all(axis=1), axis].sort_values(na_position="first")
             if len(line) > 1 and not line.duplicated().any():
-                words = in_words(texts.loc[config_ids[0]].drop(AXES[axis]))
+                own: Any = texts.loc[config_ids[0]]
+                words = in_words(own.drop(AXES[axis]))
                 home = list(line.index).index(config_ids[0])
                 yield Walk(axis, centre, words, tuple(line), tuple(str(one) for one in line.index), home)

@@ -12,8 +12,8 @@ from scripts.report.figures.style import print_style, save
 from scripts.report.results import Results
 from scripts.report.views import CENTRES, categories_in_order, metrics_in_order
 
-_CURVES = 5
-"""Metrics of the first figure of curves; the second has the others."""
+_CURVES = 6
+"""Metrics of a figure of curves; the first has those that tell most, further ones the others."""
 
 
 def write_figures(
@@ -61,14 +61,15 @@ def _figures(analysis: Analysis, results: Results) -> Iterator[tuple[str, Figure
     drawn = {
         "pareto": lambda: tradeoffs.fronts(analysis, categories),
         "comparison": lambda: tradeoffs.differences(analysis, metrics, categories),
-        "effects": lambda: effects.curves(analysis, metrics[:_CURVES], categories),
-        "effects-others": lambda: effects.curves(analysis, metrics[_CURVES:], categories),
         "variance": lambda: effects.variance(analysis, metrics, categories),
         "cycle": lambda: tradeoffs.cycles(analysis, categories),
     }
     for name, draw in drawn.items():
         if (figure := draw()) is not None:
             yield name, figure
+    for page, at in enumerate(range(0, len(metrics), _CURVES)):
+        if (figure := effects.curves(analysis, metrics[at : at + _CURVES], categories)) is not None:
+            yield f"effects-{page}" if page else "effects", figure
     for metric in (METRICS[name] for name in mapped):
         whole = ALL if ALL in categories else categories[0]
         for name, figure in (

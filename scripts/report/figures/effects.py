@@ -88,7 +88,7 @@ def heat_by_category(analysis: Analysis, metric: Metric, categories: Sequence[st
             if category != names[0]:
                 axes.set_ylabel("")
                 axes.set_yticklabels([])
-        _bar(figure, panels, norm, f"{metric_label(metric)} less its mean", _DIVERGING)
+        _bar(figure, panels, norm, f"{metric_label(metric)}\nless its mean", _DIVERGING)
     return figure
 
 
@@ -212,7 +212,7 @@ def _bar(figure: Figure, grid: np.ndarray, norm: Normalize, label: str, colours:
     panels = list(grid.flat)
     bar = figure.colorbar(ScalarMappable(norm, colormaps[colours]), ax=panels, fraction=0.03, pad=0.01, aspect=30)
     bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _bars(axes: Axes, wide: pd.DataFrame, metrics: Sequence[Metric], terms: Sequence[str]) -> None:

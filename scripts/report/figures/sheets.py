@@ -27,7 +27,9 @@ def write_sheets(analysis: Analysis, results: Results, folder: Path, centres: Se
             rows = rows_of(cells, walk)
             if not rows:
                 continue
-            heads = [(f"{AXES[walk.hyperparameter]} {value_name(value)}",) for value in walk.values]
+            heads: list[tuple[str, ...]] = [
+                (f"{AXES[walk.hyperparameter]} {value_name(value)}",) for value in walk.values
+            ]
             heads[walk.home] = (walk.centre, *heads[walk.home])
             title = f"{category}: {AXES[walk.hyperparameter]}, at {walk.others}"
             buffer = io.BytesIO()

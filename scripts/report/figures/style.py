@@ -30,7 +30,7 @@ CENTRE_STYLES: Mapping[str, Mapping[str, Any]] = {
     RECOMMENDED: {"marker": "*", "color": "#009E73"},
 }
 """Markers of named configurations; the star is drawn larger."""
-_RC = {
+_RC: Any = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from metrics.registry import METRICS, Metric
 from scripts.report.analysis import ALL, Analysis
@@ -125,19 +126,19 @@ def _means(analysis: Analysis, category: str, names: Sequence[str]) -> pd.DataFr
 def _mark(axes: Axes, analysis: Analysis, category: str, cloud: pd.DataFrame, x: Metric, y: Metric) -> None:
     """The named and the recommended configurations with their intervals."""
     own = analysis.scores[analysis.scores["category"] == category].set_index(["config_id", "metric"])
-    own = own[["low", "high"]]
+    intervals: Any = own[["low", "high"]].loc
     for name, config_ids in marked(analysis, category).items():
         style = CENTRE_STYLES[name]
+        edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.6}
         for config_id in (config_id for config_id in config_ids if config_id in cloud.index):
-            at = cloud.loc[config_id, x.name], cloud.loc[config_id, y.name]
+            at: Any = cloud.loc[config_id, x.name], cloud.loc[config_id, y.name]
             for metric, horizontal in ((x, True), (y, False)):
-                low, high = own.loc[(config_id, metric.name)]
+                low, high = intervals[config_id, metric.name]
                 if math.isnan(low) or math.isnan(high):
                     continue
                 ends = ([low, high], [at[1]] * 2) if horizontal else ([at[0]] * 2, [low, high])
                 axes.plot(*ends, color=style["color"], linewidth=0.8, zorder=3)
             big = 9 if style["marker"] == "*" else 5.5
-            edge = {"markeredgecolor": "white", "markeredgewidth": 0.6}
             axes.plot(*at, linestyle="none", markersize=big, zorder=4, label=name, **style, **edge)
 
 
@@ -156,7 +157,8 @@ def _say_recommended(axes: Axes, analysis: Analysis, category: str) -> None:
         parts = [f"{head} {row[head]}" for head in AXES.values()]
         text = ", ".join(parts[:2]) + "\n" + ", ".join(parts[2:])
         color = CENTRE_STYLES[RECOMMENDED]["color"]
-        axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=color, va="bottom")
+        paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+        axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=color, va="bottom", bbox=paper)
 
 
 def _panels(number: int, height: float = 2.1, columns: int = 3, sharey: bool = False) -> tuple[Figure, list[Axes]]:
@@ -173,7 +175,7 @@ def _panels(number: int, height: float = 2.1, columns: int = 3, sharey: bool = F
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """Every label of any panel once, above all; marked configurations last."""
-    entries: dict[str, Line2D] = {}
+    entries: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(str(label), handle)
