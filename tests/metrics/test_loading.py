@@ -9,7 +9,7 @@ import conf
 from metrics.loading import MetricsConfig, NetworkConfig, _lpips, load_networks
 from metrics.registry import METRICS
 from p2p.world.networks import IdentityEncoder
-from tests.metrics.conftest import save
+from tests.metrics.conftest import DETECTOR, detector, save
 
 CONFIGS = sorted((Path(conf.__file__).parent / "metrics").glob("*.yaml"))
 CONFIGS = [path for path in CONFIGS if not path.stem.startswith("pie")]  # tests/metrics/test_pie.py has those
@@ -70,11 +70,12 @@ def test_weights_arrive_as_saved(tmp_path):
     torch.manual_seed(3)
     saved = IdentityEncoder(**config).half().float().eval()
     save(saved, config, tmp_path / "identity")
+    save(detector(finds=True), DETECTOR, tmp_path / "identity" / "detector")
     values = {"names": ["identity_distance"], "networks": {"identity": world(tmp_path / "identity")}}
     loaded = load_networks(MetricsConfig.from_mapping(values), "cpu").identity
     images = torch.rand(2, 3, 128, 128)
-    torch.testing.assert_close(loaded.module(images), saved(images))
-    assert not any(parameter.requires_grad for parameter in loaded.module.parameters())
+    torch.testing.assert_close(loaded.encode(images), saved(images))
+    assert not any(parameter.requires_grad for parameter in loaded.encode.parameters())
 
 
 def world(folder: Path) -> dict:

@@ -98,7 +98,9 @@ def test_only_what_is_new_is_appended_and_the_newest_counts(store) -> None:
 def test_a_sweep_without_aggregates_reads_as_empty(store) -> None:
     assert list(read_aggregates(store.folder).columns) == aggregates.SCHEMA.names
     assert read_aggregates(store.folder).empty
+    store.append_edits("part", [row()])
     assert write_aggregates(store, NONE).empty
+    assert not (store.folder / "aggregates").exists()
 
 
 def draw(store: Store, seeds: range, prompts: int, first: int, **changes) -> None:
