@@ -86,8 +86,10 @@ def _identity_distance(facts: Facts) -> Iterator[Outcome]:
             yield Null.WRONG_SIZE
         else:
             source, target = facts.faces[id(edit.source)], facts.faces[id(edit.target)]
-            has_faces = source is not None and target is not None
-            yield identity.identity_distance(source, target) if has_faces else Null.NO_FACE
+            if source is None or target is None:
+                yield Null.NO_FACE
+            else:
+                yield identity.identity_distance(source, target)
 
 
 def _attribute_success(facts: Facts) -> Iterator[Outcome]:

@@ -101,6 +101,17 @@ def write_aggregates(store: Store, config: "MetricsConfig", device: str = "auto"
     return read_aggregates(store.folder)
 
 
+def realism_in_words(rows: pd.DataFrame) -> list[str]:
+    """A line on how many configurations have a realism over all categories, where any was asked for one."""
+    asked = rows[(rows["metric"] == "realism") & (rows["category"] == ALL)]
+    missing = asked[asked["value"].isna()]
+    if asked.empty:
+        return []
+    line = f"realism of {len(asked) - len(missing)} of {len(asked)} configurations is in aggregates/"
+    few = f"; the others have too few pictures, {missing['n'].max()} at most a side" if len(missing) else ""
+    return [line + few]
+
+
 def check_reference(config: "MetricsConfig") -> None:
     """Raise ValueError unless the reference, if one is named, is a sweep with plain pictures and a network is there."""
     if config.realism.reference is None:

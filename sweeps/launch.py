@@ -13,7 +13,7 @@ from submitit.helpers import Checkpointable
 from metrics.faces_loading import INSTALL, LICENCE
 from metrics.loading import not_installed
 from sweeps import slurm
-from sweeps.aggregates import check_reference, write_aggregates
+from sweeps.aggregates import check_reference, realism_in_words, write_aggregates
 from sweeps.cells import Cell
 from sweeps.claims import Claims
 from sweeps.config import PlannedCell
@@ -104,8 +104,6 @@ class Finish(Checkpointable):
         store = Store(settings.folder, settings.images)
         Claims(settings.folder / "claims").sweep_dead()
         summary = store.write_summary()
-        for metrics in dict.fromkeys(work.metrics for work in self.works):
-            write_aggregates(store, metrics)
         write_tables(summary, settings.folder / "tables")
         write_contact_sheets(summary, settings.folder)
         track_sweep(settings.folder, settings.config, summary, settings.tracking, store.load_picture)
@@ -114,6 +112,9 @@ class Finish(Checkpointable):
         places = {"tables": "tables/summary.{md,tex,csv}", "figures": "figures", "data": "summary.parquet"}
         for what, name in places.items():
             print(f"{what:>8}  {settings.folder / name}")
+        for metrics in dict.fromkeys(work.metrics for work in self.works):
+            for line in realism_in_words(write_aggregates(store, metrics)):
+                print(line)
         for line in mixtures(wanted):
             print(line, file=sys.stderr)
         bad = wanted[wanted["status"] != "ok"]

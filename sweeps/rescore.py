@@ -18,7 +18,7 @@ from metrics.pictures import EditPictures
 from metrics.registry import Metric, get_metrics
 from metrics.score import score_edits
 from p2p.loading import locate_model
-from sweeps.aggregates import check_reference, write_aggregates
+from sweeps.aggregates import check_reference, realism_in_words, write_aggregates
 from sweeps.config import WORLD_PATH
 from sweeps.digest import model_digest
 from sweeps.provenance import mixtures, superseded
@@ -84,11 +84,13 @@ def rescore(folder: Path, config: MetricsConfig, device: str = "auto", batch_siz
         raise ValueError(f"{folder} has no stored edits")
     found = add_scores(store, config, load_networks(config, device), batch_size)
     summary = store.write_summary()
-    write_aggregates(store, config, device)
+    aggregates = write_aggregates(store, config, device)
     (folder / "tables").mkdir(exist_ok=True)
     write_tables(summary, folder / "tables")
     print(f"\n{terminal_table(summary)}\n")
     print(f"{folder}: {found.scored} cells scored, {found.complete} had these scores")
+    for line in realism_in_words(aggregates):
+        print(line)
     _warn(found, mixtures(summary))
     return 1 if found.unreadable else 0
 

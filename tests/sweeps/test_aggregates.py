@@ -142,7 +142,9 @@ def test_realism_holds_edits_against_plain_pictures_of_the_target_prompts_from_o
             clip.embed_images(torch.stack(part)) for part in (edited, [reference.load_picture(p) for p in others])
         ]
     expected = realism.realism(*features)
-    found = by_category(write_aggregates(store, config), "realism")
+    rows = write_aggregates(store, config)
+    found = by_category(rows, "realism")
+    assert aggregates.realism_in_words(rows) == ["realism of 1 of 1 configurations is in aggregates/"]
     assert found == {name: (pytest.approx(expected, abs=1e-7), 12, None) for name in ("faces", ALL)}
 
 
@@ -156,7 +158,9 @@ def test_realism_is_not_computed_twice(pictures, monkeypatch) -> None:
 def test_too_few_pictures_give_null(pictures, monkeypatch) -> None:
     store, _, config = pictures
     monkeypatch.setattr(realism, "LEAST", 13)
-    assert by_category(write_aggregates(store, config), "realism")[ALL] == (None, 12, "too_few")
+    rows = write_aggregates(store, config)
+    assert by_category(rows, "realism")[ALL] == (None, 12, "too_few")
+    assert "; the others have too few pictures, 12 at most a side" in aggregates.realism_in_words(rows)[0]
 
 
 def test_edits_that_control_something_are_not_plain(tmp_path) -> None:
