@@ -144,14 +144,12 @@ def _write(options: argparse.Namespace, analysis: "Analysis", results: "Results"
 
 def _recommended(analysis: "Analysis", row: "pd.Series") -> str:
     settings = analysis.configurations.loc[row["config_id"]]
-    scores = [
-        f"{metric} {row[role]:.3f} ({row[f'{role}_low']:.3f} to {row[f'{role}_high']:.3f})"
-        for role, metric in (("words", analysis.words), ("keep", analysis.keep))
-    ]
-    sure = (
-        f"chosen by {row['confidence']:.0%} of resamples; {', '.join(scores)}" if row["pairs_held_out"] else "one pair"
-    )
-    return f"  {row['category']:<15} {_texts(settings)}: {sure}"
+    line = f"  {row['category']:<15} {_texts(settings)}"
+    if not row["pairs_held_out"]:
+        return f"{line}: of one pair alone"
+    roles = (("words", analysis.words), ("keep", analysis.keep))
+    scores = ", ".join(f"{metric} {_estimate(row, role, f'{role}_')}" for role, metric in roles)
+    return f"{line}: chosen by {row['confidence']:.0%} of resamples; {scores}"
 
 
 def _texts(settings: "pd.Series") -> str:

@@ -97,9 +97,10 @@ def step_table(knobs: Knobs, cells: pd.DataFrame, config_ids: pd.Index) -> pd.Da
     Columns: category, hyperparameter, first, second (levels of `Knobs`, neighbours there), identical (share), n.
     """
     rows = cells[(cells["status"] == "ok") & cells["target_hash"].notna()] if "target_hash" in cells else cells[:0]
-    hashes = rows["target_hash"].astype(str) + rows["cycle_hash"].fillna("").astype(str) if len(rows) else []
-    picture = pd.factorize(pd.Series(hashes, dtype=object))[0]
-    levels = knobs.levels[knobs.point[config_ids.get_indexer(rows["config_id"])]]
+    picture = (
+        rows.groupby(["target_hash", "cycle_hash"], dropna=False).ngroup().to_numpy() if len(rows) else np.empty(0)
+    )
+    levels = knobs.levels[knobs.point[config_ids.get_indexer(pd.Index(rows["config_id"]))]]
     unit = rows.groupby(["category", "pair", "seed"]).ngroup().to_numpy()
     category = rows["category"].to_numpy()
     parts = []

@@ -159,11 +159,11 @@ def _merged(values: np.ndarray, point: np.ndarray, number: int) -> np.ndarray:
     if number == len(point):
         return values[:, np.argsort(point)]
     known = np.isfinite(values)
-    sums, counts = (np.zeros((values.shape[0], number, *values.shape[2:])) for _ in range(2))
-    np.add.at(sums, (slice(None), point), np.where(known, values, 0.0))
-    np.add.at(counts, (slice(None), point), known)
+    order = np.argsort(point, kind="stable")
+    starts = np.searchsorted(point[order], np.arange(number))
+    sums = np.add.reduceat(np.where(known, values, 0.0)[:, order], starts, axis=1)
     with np.errstate(invalid="ignore"):
-        return sums / counts
+        return sums / np.add.reduceat(known[:, order], starts, axis=1, dtype=int)
 
 
 def _varies(panel: Panel, places: np.ndarray) -> bool:

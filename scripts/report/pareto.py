@@ -45,7 +45,7 @@ def front_tables(
         means = combine([estimate(one) for one in values]).mean
         for place in pareto_front(_upward(means, two)):
             fronts.append((category, kinds.index[place], *means[:, place]))
-        resamples = sum(draws[panel.category] for panel, _ in members) / len(members)
+        resamples = np.mean([draws[panel.category] for panel, _ in members], axis=0)
         row = recommend(members, two, resamples, kinds)
         chosen += [{"category": category, **row}] if row else []
     return pd.DataFrame(fronts, columns=_FRONT), pd.DataFrame(chosen, columns=_recommended(kinds))

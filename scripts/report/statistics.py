@@ -170,8 +170,8 @@ def _panel(category: str, rows: pd.DataFrame, metrics: Sequence[str], place: pd.
     pairs = rows.drop_duplicates("pair").sort_values("pair")
     seeds = np.sort(rows["seed"].unique())
     drawn = (rows["status"] == "ok").to_numpy()
-    config = place.get_indexer(rows["config_id"])
-    at = (config * len(pairs) + pd.Index(pairs["pair"]).get_indexer(rows["pair"])) * len(seeds)
+    config = place.get_indexer(pd.Index(rows["config_id"]))
+    at = (config * len(pairs) + pd.Index(pairs["pair"]).get_indexer(pd.Index(rows["pair"]))) * len(seeds)
     at = (at + np.searchsorted(seeds, rows["seed"]))[drawn]
     scores = rows.loc[drawn, list(metrics)].to_numpy("float64")
     shape = (len(place), len(pairs), len(seeds))

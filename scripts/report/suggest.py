@@ -239,8 +239,8 @@ def _settings(sweep: Path, cells: pd.DataFrame) -> dict[str, Any]:
         return settings
     settings["sampler"] = {name: value for name, value in config["sampler"].items() if value is not None}
     for group, known in (("model", "world"), ("edit", "literature")):
-        usual = OmegaConf.to_container(OmegaConf.load(Path(conf.__path__[0]) / group / f"{known}.yaml"))
-        other = _differing(config[group], usual if isinstance(usual, dict) else {}, {*AXES, "device"})
+        usual: Any = OmegaConf.to_container(OmegaConf.load(Path(conf.__path__[0]) / group / f"{known}.yaml"))
+        other = _differing(config[group], usual, {*AXES, "device"})
         settings |= {group: other} if other else {}
     if config["category"].get("file"):
         settings["category"] = {"file": config["category"]["file"]}
