@@ -144,6 +144,7 @@ function neighbours(state) {
 }
 
 function updateScores(state, cell) {
+  if (!METRICS.length) return;
   const own = SCORES[state.category];
   const rows = METRICS.map((metric, m) => {
     const means = Array.from(own.configs, (config) => own.get("mean", m, config));

@@ -6,7 +6,7 @@ const [WIDE, HIGH, EDGE] = [240, 130, { left: 40, right: 10, top: 10, bottom: 20
 function updateMarginal(state) {
   const category = REPORT.categories[state.category];
   const rows = REPORT.marginal.filter((row) => row.category === category && row.mean !== null);
-  $("marginal").hidden = !REPORT.marginal.length;
+  $("marginal").hidden = !REPORT.marginal.length || !METRICS.length;
   const metrics = [...new Set([state.x, state.y])].map((name) => METRICS[METRIC.get(name)]).filter(Boolean);
   const names = [...new Set(rows.map((row) => row.hyperparameter))];
   $("marginal-lead").textContent = `Means over all other settings, ${category}, of the two metrics chosen above; the dotted line is the configuration in the explorer.`;

@@ -42,7 +42,10 @@ def opened(browser: Any, path: Path, width: int = 1280, **settings: Any) -> Iter
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]", state="attached")
+    try:
+        page.wait_for_selector("html[data-ready]", state="attached")
+    finally:
+        assert said == []
     yield page
     context.close()
     assert said == []
