@@ -35,12 +35,11 @@ def load_photographed_faces(model: str, folder: Path | None, device: torch.devic
         device: a GPU is used where onnxruntime can.
 
     Raises:
-        ModuleNotFoundError: the libraries are not installed.
         FileNotFoundError: the package is neither on this machine nor to be had.
-        ValueError: what is there is no detector with five landmarks and an encoder.
+        ValueError: the libraries are not installed, or what is there is no detector with five landmarks and encoder.
     """
     if not is_installed():
-        raise ModuleNotFoundError(
+        raise ValueError(
             f"{_WHERE}: insightface is not installed; {INSTALL} ({LICENCE}), or leave identity_distance out"
         )
     if folder is not None and not folder.is_dir():

@@ -150,8 +150,7 @@ def load_networks(config: MetricsConfig, device: str | torch.device = "auto") ->
 
     Raises:
         FileNotFoundError: a network is neither on this machine nor to be had.
-        ModuleNotFoundError: a network's optional library is not installed.
-        ValueError: the device is unknown, or a network does not fit its weights.
+        ValueError: the device is unknown, a network does not fit its weights, or its optional library is missing.
     """
     where = resolve_device(str(device))
     needed = {kind for metric in get_metrics(config.names) for kind in metric.networks}

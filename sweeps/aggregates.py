@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -140,21 +140,22 @@ def robustness(scores: pd.DataFrame) -> list[Aggregate]:
     units = scores.groupby([*by, *_UNIT], sort=False)["value"].agg(["std", "count"]).reset_index()
     everywhere = [units, units.assign(category=ALL)]
     found = pd.concat(everywhere).groupby(by).agg(value=("std", "mean"), n=("std", "count"), most=("count", "max"))
-    sources = scores.groupby("metric").agg(
-        version=("metric_version", "max"), network=("network", lambda names: "+".join(sorted(set(names))))
-    )
+    sources = {
+        metric: (int(rows["metric_version"].max()), "+".join(sorted(set(rows["network"]))))
+        for metric, rows in scores.groupby("metric")
+    }
+    rows: list[dict[Any, Any]] = found.reset_index().to_dict("records")
     return [
         Aggregate(
-            config_id=row.config_id,
-            category=row.category,
-            metric=f"robustness_{row.metric}",
-            metric_version=int(sources.loc[row.metric, "version"]),
-            network=str(sources.loc[row.metric, "network"]),
-            value=float(row.value) if row.n else None,
-            n=int(row.n),
-            reason=None if row.n else (Null.ONE_SEED if row.most else Null.NO_VALUE).value,
+            row["config_id"],
+            row["category"],
+            f"robustness_{row['metric']}",
+            *sources[row["metric"]],
+            value=float(row["value"]) if row["n"] else None,
+            n=int(row["n"]),
+            reason=None if row["n"] else (Null.ONE_SEED if row["most"] else Null.NO_VALUE).value,
         )
-        for row in found.reset_index().itertuples(index=False)
+        for row in rows
     ]
 
 

@@ -112,9 +112,9 @@ class Finish(Checkpointable):
         places = {"tables": "tables/summary.{md,tex,csv}", "figures": "figures", "data": "summary.parquet"}
         for what, name in places.items():
             print(f"{what:>8}  {settings.folder / name}")
-        for metrics in dict.fromkeys(work.metrics for work in self.works):
-            for line in realism_in_words(write_aggregates(store, metrics)):
-                print(line)
+        chosen = dict.fromkeys(work.metrics for work in self.works)
+        for line in dict.fromkeys(line for one in chosen for line in realism_in_words(write_aggregates(store, one))):
+            print(line)
         for line in mixtures(wanted):
             print(line, file=sys.stderr)
         bad = wanted[wanted["status"] != "ok"]

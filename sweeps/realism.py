@@ -5,7 +5,7 @@ the same model, steps and guidance. `p2p-sweep -m +experiment=generation` draws 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,7 +115,7 @@ class _Features:
     def _clip(self) -> Any:
         return load_networks(replace(self.config, names=("clip_score",)), self.device).clip
 
-    def of(self, store: Store, paths: Sequence[str]) -> Tensor:
+    def of(self, store: Store, paths: Iterable[str]) -> Tensor:
         """Unit embeddings (pictures, dim), in order.
 
         Raises:

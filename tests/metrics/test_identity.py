@@ -138,7 +138,7 @@ def test_without_the_library_the_message_says_how_to_install_it(monkeypatch) -> 
     monkeypatch.setattr(faces_loading, "LIBRARIES", ("insightface", "no_such_library"))
     assert not_installed(chosen) == ("identity_distance",)
     assert not_installed(config(backend="world", path="somewhere")) == ()
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'p2p-sweep\[faces\]' .*non-commercial research"):
+    with pytest.raises(ValueError, match=r"pip install 'p2p-sweep\[faces\]' .*non-commercial research"):
         load_networks(chosen, "cpu")
 
 
