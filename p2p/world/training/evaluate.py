@@ -179,7 +179,7 @@ def distance_and_area(folder: Path, number: int = 300) -> list[Measure]:
     return [Measure("Spearman of perceptual distance and changed area", _spearman(distances, areas), 0.8, None)]
 
 
-def region_overlap(folder: Path, number: int = 300) -> list[Measure]:
+def region_overlap(folder: Path, number: int = 100) -> list[Measure]:
     """The segmenter's intersection over union with exact masks of single-factor changes and of heads."""
     segmenter = load_network(Segmenter, folder / "segmenter")
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval()
