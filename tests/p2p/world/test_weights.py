@@ -111,5 +111,5 @@ def test_the_image_text_model_tells_captions_apart() -> None:
 
 def test_all_weights_stay_small() -> None:
     files = list(WEIGHTS.rglob("*.safetensors"))
-    assert len(files) == 8
+    assert len(files) == 9
     assert sum(path.stat().st_size for path in files) <= 40e6
