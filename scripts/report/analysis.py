@@ -22,17 +22,19 @@ _FEW_PAIRS = 8
 class Analysis:
     """The tables of a report. Windows and k are columns of numbers named as in the summary; k is NaN without blend.
 
-    Intervals are of 95%, from a two-level bootstrap: prompt pairs, then seeds. Categories include `ALL`.
+    Intervals are of 95%, from the standard error of a two-level bootstrap (prompt pairs, then seeds) and Student's t, as
+    `scripts.report.statistics` says; NaN where there is one pair alone. Categories include `ALL`, in which each counts
+    alike.
 
     Attributes:
         configurations: `sweeps.configurations.configurations` of the cells, indexed by config_id: texts under the heads
-            k, cross, self, V, whatever else differs, and `mark`; joined with the numeric columns of `AXES`.
+            cross, self, V, whatever else differs, and `mark`; joined with the numeric columns of `AXES`, k among them.
         scores: one row a category, configuration and metric: category, config_id, metric, mean, low, high, n (values),
             pairs, seeds, nulls, failed, best (the best mean), tied (not distinguishable from the best: paired by pair
             and seed, multiplicity corrected).
         comparison: literature against proposed: category, metric, literature, proposed (means), difference, low, high,
-            p, p_corrected, effect_size, pairs, seeds; empty where a sweep lacks one of the two.
-        marginal: category, hyperparameter, value, metric, mean, low, high, n.
+            p, p_corrected, effect_size, pairs, seeds, setting (what else differs); empty where a sweep lacks one of the two.
+        marginal: category, hyperparameter, value, text (the value in words), metric, mean, low, high, n.
         two_way: category, metric, first, first_value, second, second_value, mean, n.
         shares: functional ANOVA: category, metric, term (`k`, `k x cross_replace_steps`, ...), share of the variance
             over configurations; empty where the grid is not factorial.
