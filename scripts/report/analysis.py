@@ -22,8 +22,8 @@ _FEW_PAIRS = 8
 class Analysis:
     """The tables of a report. Windows and k are columns of numbers named as in the summary; k is NaN without blend.
 
-    Intervals are of 95%, from the standard error of a two-level bootstrap (prompt pairs, then seeds) and Student's t, as
-    `scripts.report.statistics` says; NaN where there is one pair alone. Categories include `ALL`, in which each counts
+    Intervals are of 95%, from the standard error of a two-level bootstrap (prompt pairs, then seeds) and Student's t;
+    see `scripts.report.statistics`; NaN where there is one pair alone. Categories include `ALL`, in which each counts
     alike.
 
     Attributes:
@@ -33,7 +33,7 @@ class Analysis:
             pairs, seeds, nulls, failed, best (the best mean), tied (not distinguishable from the best: paired by pair
             and seed, multiplicity corrected).
         comparison: literature against proposed: category, metric, literature, proposed (means), difference, low, high,
-            p, p_corrected, effect_size, pairs, seeds, setting (what else differs); empty where a sweep lacks one of the two.
+            p, p_corrected, effect_size, pairs, seeds, setting (what else differs); empty where a sweep lacks one.
         marginal: category, hyperparameter, value, text (the value in words), metric, mean, low, high, n.
         two_way: category, metric, first, first_value, second, second_value, mean, n.
         shares: functional ANOVA: category, metric, term (`k`, `k x cross_replace_steps`, ...), share of the variance
