@@ -156,7 +156,7 @@ function updateScores(state, cell) {
     const n = own.has(state.config) ? own.get("n", m, state.config) : 0;
     const interval = n ? span(own.get("low", m, state.config), own.get("high", m, state.config), metric.digits) : "";
     const track = element("span", { class: "track", title: `its mean among those of all ${own.configs.length} configurations; right is better` });
-    if (!Number.isNaN(mean)) track.append(element("i", { style: `left:${(100 * at(mean)).toFixed(1)}%` }));
+    if (!Number.isNaN(mean) && low < high) track.append(element("i", { style: `left:${(100 * at(mean)).toFixed(1)}%` }));
     return element(
       "tr",
       { "data-metric": metric.name },

@@ -79,7 +79,7 @@ class Scatter {
     pen.lineWidth = 1;
     pen.strokeStyle = colour("line");
     pen.fillStyle = colour("pale");
-    const [x, y] = [ticks(ranges[0], width / 65), ticks(ranges[1], height / 70)];
+    const [x, y] = [ticks(ranges[0], Math.min(width / 65, 9)), ticks(ranges[1], height / 70)];
     pen.beginPath();
     for (const value of x.values) pen.moveTo(this.toX(value), top), pen.lineTo(this.toX(value), bottom);
     for (const value of y.values) pen.moveTo(left, this.toY(value)), pen.lineTo(right, this.toY(value));
