@@ -111,13 +111,13 @@ def run(monkeypatch, capsys, tmp_path):
 
 
 def test_a_sweep_keeps_regions_beside_sources_and_scores_them_again(run, tiny_pipeline, tmp_path):
-    grid = ["-m", "category=animals", "pair='range(3)'", "edit.k=null,0.3", "sweep.name=one", "tracking=none"]
+    grid = ["-m", "category=animals", "pair=range(3)", "edit.k=null,0.3", "sweep.name=one", "tracking=none"]
     model = [f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
     masked = ["metrics=real", "metrics.names=[background_mse,ssim]"]
     status, err = run(sweep_command, *grid, *model, *masked)
+    assert status == 0, err
     folder = tmp_path / "results/one"
     first = pd.read_parquet(folder / "summary.parquet")
-    assert status == 0, err
     kept = first[first["mask_image"].notna()]
     assert len(kept) > 0
     assert all((folder / path).is_file() for path in kept["mask_image"])
