@@ -15,6 +15,8 @@ from scripts.command_line import refusals
 
 EXPERIMENTS = ("grid", "oat", "reweight", "cycle", "cycle-invert", "generation")
 """In order of what the findings need first."""
+PICTURES_MB = 9
+"""Of the published page's pictures; all of the report stays under 20 MB."""
 
 
 def main() -> None:
@@ -27,7 +29,8 @@ def _main(arguments: Sequence[str]) -> int:
     lines = (__doc__ or "").splitlines()
     epilog = " ".join(lines[2:])
     parser = argparse.ArgumentParser(prog="study", description=lines[0], epilog=epilog, allow_abbrev=False)
-    parser.add_argument("--results", type=Path, default=Path("results/world"), help="folder (results/world)")
+    parser.add_argument("--results", type=Path, default=Path("results/study"), help="folder (results/study)")
+    parser.add_argument("--out", type=Path, default=Path("results/world"), help="of the report (results/world)")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (one a processor; with GPUs one a GPU)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands; nothing is run")
     options, overrides = parser.parse_known_args(arguments)
@@ -35,7 +38,7 @@ def _main(arguments: Sequence[str]) -> int:
         raise ValueError(f"further arguments are overrides of the sweeps, as model=sd14, got {' '.join(overrides)}")
     sweeps = sweep_commands(options.results, options.workers or _workers(), overrides)
     worst = 0
-    for command in [*sweeps, *report_commands(options.results)]:
+    for command in [*sweeps, *report_commands(options.results, options.out)]:
         print(f"$ python -m {' '.join(command)}", flush=True)
         status = 0 if options.dry_run else _run(command)
         if status > 1:
@@ -60,11 +63,15 @@ def sweep_commands(results: Path, workers: int, overrides: Sequence[str] = ()) -
     ]
 
 
-def report_commands(results: Path) -> list[list[str]]:
-    """What comes after the sweeps: the grid that the one-at-a-time sweep suggests, and the report on all of them."""
+def report_commands(results: Path, out: Path) -> list[list[str]]:
+    """What comes after the sweeps: the grid that the one-at-a-time sweep suggests, and the report to publish.
+
+    The report is on the grid; the claims are held against all sweeps.
+    """
     report = ["scripts.report.command"]
-    folders = [str(results / name) for name in EXPERIMENTS]
-    return [[*report, "suggest", str(results / "oat")], [*report, *folders, "--out", str(results / "report")]]
+    grid, *others = (str(results / name) for name in EXPERIMENTS)
+    publish = ["--evidence", *others, "--out", str(out), "--publish", str(PICTURES_MB)]
+    return [[*report, "suggest", str(results / "oat")], [*report, grid, *publish]]
 
 
 def _run(command: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scripts.report.analysis import Analysis
+    from scripts.report.findings import Finding
     from scripts.report.results import Results
 
 
@@ -40,16 +41,22 @@ def report(arguments: Sequence[str]) -> None:
     began = time.monotonic()
     folder = report_folder(options.sweeps, options.out)
     from scripts.report.analysis import analyse
+    from scripts.report.findings import find, write_findings
     from scripts.report.results import read_results
 
+    if options.wandb and folder != options.sweeps[0] / "report":
+        raise ValueError("--wandb adds a report to its sweep's own run; give one sweep and no --out")
     results = read_results(options.sweeps)
     analysis = analyse(results, options.words, options.keep, options.seed)
+    findings = find(read_results([*options.sweeps, *options.evidence]) if options.evidence else results, analysis)
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(sweep.name or sweep.resolve().name for sweep in options.sweeps)
     print(f"{names}: {len(results.cells):,} cells of {len(analysis.configurations):,} configurations", flush=True)
-    for line in _write(options, analysis, results, folder):
+    if findings:
+        print(f"  findings    {write_findings(findings, folder)}")
+    for line in _write(options, analysis, results, findings, folder):
         print(line, flush=True)
-    for line in findings_in_short(analysis):
+    for line in in_short(analysis, findings):
         print(line)
     print(f"\n{time.monotonic() - began:.0f} s")
 
@@ -85,8 +92,11 @@ def report_folder(sweeps: Sequence[Path], out: Path | None) -> Path:
     return out or sweeps[0] / "report"
 
 
-def findings_in_short(analysis: "Analysis") -> Iterator[str]:
-    """The recommended configurations, and literature against proposed values, a line each."""
+def in_short(analysis: "Analysis", findings: "Sequence[Finding]") -> Iterator[str]:
+    """Verdicts, recommended configurations, and literature against proposed values, a line each."""
+    if findings:
+        yield "\nClaims"
+        yield from (f"  {finding.verdict:<13} {finding.claim}" for finding in findings)
     if len(analysis.recommended):
         roles = f"{analysis.words} against {analysis.keep}"
         yield f"\nRecommended ({roles}; chosen on half of the pairs, scores of the others)"
@@ -105,19 +115,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "sweeps", type=Path, nargs="+", metavar="SWEEP", help="folders of sweeps, as results/quickstart"
     )
+    parser.add_argument(
+        "--evidence", type=Path, nargs="+", default=[], metavar="SWEEP", help="more sweeps, read for the claims alone"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the report's folder (results/SWEEP/report)")
     parser.add_argument("--words", metavar="METRIC", help="what following the words is (clip_directional)")
     parser.add_argument("--keep", metavar="METRIC", help="what keeping the picture is (lpips)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
     parser.add_argument(
-        "--publish", type=float, metavar="MB", help="copy a reduced set of pictures of at most so many megabytes"
+        "--publish",
+        type=float,
+        metavar="MB",
+        help="a report that stands alone: summaries of the sweeps, and pictures of at most so many megabytes",
     )
+    parser.add_argument("--wandb", action="store_true", help="add tables, figures and sheets to the sweep's W&B run")
     for part in ("tables", "figures", "animations", "page"):
         parser.add_argument(f"--no-{part}", action="store_true", help=f"leave the {part} out")
     return parser
 
 
-def _write(options: argparse.Namespace, analysis: "Analysis", results: "Results", folder: Path) -> Iterator[str]:
+def _write(
+    options: argparse.Namespace,
+    analysis: "Analysis",
+    results: "Results",
+    findings: "Sequence[Finding]",
+    folder: Path,
+) -> Iterator[str]:
     """Write the parts that are asked for; a line each, when it is there."""
     if not options.no_tables:
         from scripts.report.tables import write_tables
@@ -126,8 +149,9 @@ def _write(options: argparse.Namespace, analysis: "Analysis", results: "Results"
         yield f"  tables      {folder / 'tables'}"
     if not options.no_figures:
         from scripts.report.figures import write_figures
+        from scripts.report.views import CENTRES
 
-        write_figures(analysis, results, folder)
+        write_figures(analysis, results, folder, centres=CENTRES if options.publish is None else CENTRES[:1])
         yield f"  figures     {folder / 'figures'}"
     if not options.no_animations:
         from scripts.report.animations import write_animations
@@ -135,11 +159,20 @@ def _write(options: argparse.Namespace, analysis: "Analysis", results: "Results"
         number = len(write_animations(analysis, results, folder))
         yield f"  animations  {folder / 'animations'}" if number else "  animations  none: no pictures are kept"
     if not options.no_page:
-        from scripts.report.findings import find
         from scripts.report.page import write_page
 
         pictures = None if options.publish is None else int(options.publish * 1e6)
-        yield f"  page        {write_page(analysis, results, folder, find(results, analysis), pictures)}"
+        yield f"  page        {write_page(analysis, results, folder, findings, pictures)}"
+    if options.publish is not None:
+        from scripts.report.publish import publish_sweeps
+
+        publish_sweeps([*options.sweeps, *options.evidence], folder / "sweeps")
+        yield f"  sweeps      {folder / 'sweeps'}"
+    if options.wandb:
+        from sweeps.tracking import track_report
+
+        track_report(options.sweeps[0])
+        yield "  wandb       added to the sweep's run"
 
 
 def _recommended(analysis: "Analysis", row: "pd.Series") -> str:

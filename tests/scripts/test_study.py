@@ -50,7 +50,8 @@ def test_sweeps_run_one_after_the_other_and_then_the_report(run, called):
         assert command[:2] == ["scripts.sweep", "-m"]
         assert {"launcher.workers=3", "results_dir=here", "sampler.num_inference_steps=50"} <= set(command)
     assert called.commands[-2] == ["scripts.report.command", "suggest", "here/oat"]
-    assert called.commands[-1][1:] == [*(f"here/{name}" for name in study.EXPERIMENTS), "--out", "here/report"]
+    grid, *others = (f"here/{name}" for name in study.EXPERIMENTS)
+    assert called.commands[-1][1:] == [grid, "--evidence", *others, "--out", "results/world", "--publish", "9"]
     assert out.count("$ python -m ") == len(called.commands)
 
 
