@@ -23,7 +23,7 @@ SCHEDULERS = {
     "euler": "EulerDiscreteScheduler",
     "dpm++": "DPMSolverMultistepScheduler",
 }
-"""Classes of diffusers by name; each is stepped once a step with all nodes of a plan, so a history it keeps is one a node."""
+"""Classes of diffusers by name; stepped once a step with all nodes of a plan, so a history it keeps is one a node."""
 
 
 class Step(NamedTuple):

@@ -73,7 +73,7 @@ def cells_data(cells: pd.DataFrame, results: Results, pictures: Mapping[str, Any
     seeds = sorted(cells["seed"].unique())
     return {
         "id": list(cells["cell_id"]),
-        "config": numbers(configurations(cells).index.get_indexer(cells["config_id"])),
+        "config": numbers(configurations(cells).index.get_indexer(pd.Index(cells["config_id"]))),
         "pair": numbers(pairs.get_indexer(pd.MultiIndex.from_frame(cells[PAIR]))),
         "seed": numbers(np.searchsorted(seeds, cells["seed"])),
         "status": texts(cells["status"]),
@@ -127,7 +127,7 @@ def report_data(analysis: Analysis, results: Results, findings: Sequence[Any]) -
         "keep": analysis.keep,
         "axes": [_axis(head, kinds[head], cells) for head in kinds.columns if head != "mark"],
         "configs": {"id": list(kinds.index), "mark": list(kinds["mark"])},
-        "pairs": [dict(row, category=categories.index(row["category"])) for row in pairs.to_dict("records")],
+        "pairs": [{**row, "category": categories.index(row["category"])} for row in pairs.to_dict("records")],
         "seeds": [int(seed) for seed in sorted(cells["seed"].unique())],
         "front": {name: [places[one] for one in rows["config_id"]] for name, rows in front.groupby("category")},
         "recommended": [

@@ -92,11 +92,12 @@ def page_pictures(results: Results, page: Path, settings: PictureSettings | None
 def _files(results: Results) -> pd.DataFrame:
     """Paths of the pictures that are there, by kind, in the order of the cells."""
     found = pd.DataFrame(index=results.cells.index, columns=list(KINDS), dtype=object)
-    for folder, cells in results.cells.groupby("folder"):
+    for name, cells in results.cells.groupby("folder"):
+        folder = Path(str(name))
         for kind in KINDS:
             paths = cells[f"{kind}_image"].dropna()
-            paths = paths[paths.isin(present(Path(folder), paths))]
-            found.loc[paths.index, kind] = [str(Path(folder, path)) for path in paths]
+            there = present(folder, paths)
+            found[kind] = found[kind].fillna(paths[paths.isin(there)].map(lambda path, at=folder: str(at / path)))
     return found
 
 
@@ -118,7 +119,8 @@ def _patterns(ids: pd.Series, paths: pd.Series, page: Path) -> dict[str, Any]:
 
 def _write_sheets(cells: pd.DataFrame, files: pd.DataFrame, folder: Path, settings: PictureSettings) -> Sheets:
     """Write the groups that fit, in turn one of each category, in place of what an earlier page had there."""
-    sheets, places, contents = [], {}, {}
+    sheets: list[dict[str, Any]] = []
+    places, contents = {}, {}
     left, count = settings.max_bytes, 0
     for name, group in _spread_groups(cells[files["target"].notna()]):
         numbers_of, pictures = _group_pictures(files.loc[group.index], settings.side)
@@ -170,7 +172,7 @@ def _group_pictures(files: pd.DataFrame, side: int) -> tuple[list[tuple[int, ...
     pictures: list[Image.Image] = []
     by_path: dict[str, int] = {}
     by_pixels: dict[bytes, int] = {}
-    for path in files.stack().unique():
+    for path in dict.fromkeys(path for row in files.itertuples(index=False) for path in row if isinstance(path, str)):
         picture = load_image(Path(path))
         digest = hashlib.sha256(str(picture.size).encode() + picture.tobytes()).digest()
         if digest not in by_pixels:
