@@ -5,12 +5,16 @@ CLUSTER_TESTS ?= tests/cluster
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: install sweep test test-faults check lock clean
+.PHONY: install sweep study test test-faults check lock clean
 
 install: .venv/installed
 
 sweep: install
 	$(BIN)/p2p-sweep -m +experiment=quickstart
+
+# Every experiment on the embedded model and their report in results/world: hours; again, it goes on where it stopped.
+study: install
+	$(BIN)/python scripts/study.py
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

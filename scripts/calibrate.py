@@ -67,9 +67,9 @@ def fingerprint(config: MetricsConfig, seed: int) -> str:
 
 
 def _weights(networks: NetworksConfig) -> Iterator[Path]:
-    for network in (networks.clip, networks.lpips, networks.identity, networks.classifier):
+    for network in vars(networks).values():
         if network is not None and network.path is not None:
-            yield from sorted(resolve_path(network.path).glob("*.safetensors"))
+            yield from sorted(resolve_path(network.path).rglob("*.safetensors"))
 
 
 def score_block(block: Block, folder: Path, seed: int) -> Path:
