@@ -126,19 +126,10 @@ def paint(image: Image.Image, factors: Mapping[str, str], subject: Nuisance, set
 
 def paint_head(image: Image.Image, factors: Mapping[str, str], subject: Nuisance, setting: Nuisance) -> None:
     """Paint where `paint` has the head, crown to chin and both ears, white; hair and hat hide some of it there."""
-    person, pen = Person.draw(subject), _placed(image, setting)
+    person, pen = Person.draw(subject), Pen(image).at(*_place(setting))
     for side in (-1, 1):
         pen.oval(side * person.width, 2, 9, 15, _WHITE, _WHITE)
     pen.shape(_face_outline(person, factors["gender"] == "woman"), _WHITE, _WHITE, 3)
-
-
-def _placed(image: Image.Image, setting: Nuisance) -> Pen:
-    return Pen(image).at(
-        128 + setting.uniform("x", -10, 10),
-        128 + setting.uniform("y", -4, 8),
-        setting.uniform("size", 0.94, 1.1),
-        setting.flag("mirrored"),
-    )
 
 
 def _hair_behind(pen: Pen, person: Person, hair: Color, woman: bool, subject: Nuisance) -> None:
