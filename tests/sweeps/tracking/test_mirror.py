@@ -14,7 +14,7 @@ from PIL import Image
 
 from metrics.registry import METRICS
 from metrics.score import Score
-from sweeps import tracking, tracking_shard
+from sweeps import tracking, tracking_runs, tracking_shard
 from sweeps.store import Store
 from sweeps.tracking import TrackingSettings, choose_samples, track_sweep
 from sweeps.tracking_shard import shard_tracker
@@ -247,7 +247,7 @@ def test_online_without_a_server_is_soon_given_up(folder, summary, track, monkey
     login(monkeypatch, "http://127.0.0.1:9")
     start = time.monotonic()
     track(summary, TrackingSettings(mode="online", per_config=True))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < tracking_runs.INIT_S
     error = capfd.readouterr().err
     assert "http://127.0.0.1:9 does not answer: [Errno 111] Connection refused; set tracking=offline" in error
     assert error.count("\n") == 1
@@ -263,9 +263,9 @@ def test_a_server_that_keeps_everyone_waiting_delays_a_sweep_by_no_more_than_the
     start = time.monotonic()
     with shard_tracker(folder, online, "shard 0", 100) as tracker:
         tracker.update(cells=1)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 2
     track(summary, online)
-    assert time.monotonic() - start < 9
+    assert time.monotonic() - start < tracking_runs.INIT_S
     first, second = capfd.readouterr().err.splitlines()
     assert first == "W&B: shard 0 is not tracked (not finished within 3 s); it goes on"
     assert second.startswith("W&B: not mirrored (not finished within 4.5 s)")
