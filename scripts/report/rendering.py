@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from tabulate import tabulate
 
 from metrics.registry import Metric
@@ -40,6 +41,10 @@ class Table:
     rows: tuple[tuple[str | Entry, ...], ...]
     note: str = ""
     left: int = 1
+
+
+Made = tuple[str, list[Table], pd.DataFrame]
+"""A title, tables to print under it, and the same numbers in full."""
 
 
 def markdown(title: str, tables: Sequence[Table], note: str = "") -> str:

@@ -3,20 +3,20 @@
 LaTeX and Markdown show the configurations that matter (named, recommended, on the front, best); the CSV files have all.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from metrics.registry import METRICS, Metric
+from scripts.report.aggregates import robustness, wholes
 from scripts.report.analysis import ALL, Analysis
-from scripts.report.rendering import DAGGER, Entry, Table, document, latex, markdown
+from scripts.report.rendering import DAGGER, Entry, Made, Table, document, latex, markdown
 from scripts.report.results import Results
 from scripts.report.views import (
     categories_in_order,
-    in_words,
+    chunks,
     marked,
     metrics_in_order,
     recommended,
@@ -66,9 +66,6 @@ def write_tables(analysis: Analysis, results: Results, folder: Path) -> list[Pat
     return [*written, folder / "report.tex"]
 
 
-Made = tuple[str, list[Table], pd.DataFrame]
-
-
 def scores(analysis: Analysis, results: Results) -> Made:
     """Category by configuration. The CSV has a row for each, and columns of every metric."""
     metrics, texts, found = metrics_in_order(analysis, results), settings(analysis), analysis.scores
@@ -77,7 +74,7 @@ def scores(analysis: Analysis, results: Results) -> Made:
     for category in categories_in_order(analysis):
         shown = _telling(analysis, category, metrics)
         failed = found[found["category"] == category].groupby("config_id")["failed"].max()
-        for part in _chunks([metric for metric in metrics if (category, metric.name) in by], _WIDE):
+        for part in chunks([metric for metric in metrics if (category, metric.name) in by], _WIDE):
             used = texts.drop(columns="mark")
             heads = ["", *used.columns, *(["failed"] if failed.any() else []), *part]
             rows = []
@@ -217,30 +214,6 @@ def counts(analysis: Analysis, results: Results) -> Made:
     return "Cells, failures and missing values", tables if len(table) else [], table.reset_index()
 
 
-def robustness(analysis: Analysis, results: Results) -> Made:
-    """The spread over seeds of each score, for the named and the recommended configurations."""
-    found, metrics, texts = analysis.robustness, metrics_in_order(analysis, results), settings(analysis)
-    by = found.set_index(["category", "config_id", "metric"])["value"]
-    tables = []
-    for part in _chunks([metric for metric in metrics if metric.name in set(found["metric"])], 8):
-        rows = [
-            (
-                category,
-                name,
-                in_words(texts.loc[config_id]),
-                *(value_text(by.get((category, config_id, one.name), math.nan), one) for one in part),
-            )
-            for category in categories_in_order(analysis)
-            for name, config_ids in marked(analysis, category).items()
-            for config_id in config_ids
-        ]
-        title = f"Spread over seeds: {', '.join(metric.label for metric in part)}"
-        note = "Standard deviation over seeds within a prompt pair, averaged over pairs; low is robust."
-        heads = ("category", "", "configuration", *(metric.label for metric in part))
-        tables += [Table(title, heads, tuple(rows), note, 3)] if rows else []
-    return "Robustness over seeds", tables, found.join(texts, on="config_id")
-
-
 _MAKERS: dict[str, Callable[[Analysis, Results], Made]] = {
     "recommended": recommendations,
     "comparison": comparison,
@@ -249,6 +222,7 @@ _MAKERS: dict[str, Callable[[Analysis, Results], Made]] = {
     "shares": shares,
     "dead": dead,
     "robustness": robustness,
+    "wholes": wholes,
     "counts": counts,
 }
 
@@ -348,7 +322,3 @@ def _p(p: float) -> str:
 
 def _plain(value: Any, form: str) -> str:
     return "-" if pd.isna(value) else format(value, form)
-
-
-def _chunks(metrics: Sequence[Metric], size: int) -> Iterable[Sequence[Metric]]:
-    return (metrics[at : at + size] for at in range(0, len(metrics), size))

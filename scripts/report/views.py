@@ -115,3 +115,8 @@ def walks(analysis: Analysis, category: str, centres: Sequence[str]) -> Iterator
                 words = in_words(own.drop(AXES[axis]))
                 home = list(line.index).index(config_ids[0])
                 yield Walk(axis, centre, words, tuple(line), tuple(str(one) for one in line.index), home)
+
+
+def chunks(metrics: Sequence[Metric], size: int) -> Iterator[Sequence[Metric]]:
+    """Metrics, so many at a time."""
+    return (metrics[at : at + size] for at in range(0, len(metrics), size))

@@ -170,3 +170,20 @@ def test_walks_vary_one_hyperparameter_through_a_centre(analysis):
     assert rows["cross_replace_steps"].to_list() == [0.2, 0.8]
     assert (rows["k"].astype(float) == 0.3).all()
     assert (rows["self_replace_steps"] == 0.2).all()
+
+
+def test_what_holds_of_a_configuration_as_a_whole_is_shown_where_it_is_known(results, analysis, tmp_path):
+    proposed = analysis.configurations.index[analysis.configurations["mark"] == "proposed"][0]
+    rows = [
+        (proposed, "faces", "face_detection_rate", 0.875, None),
+        (proposed, "faces", "realism", None, "too_few"),
+        (proposed, "faces", "robustness_lpips", 0.1, None),
+    ]
+    known = pd.DataFrame(rows, columns=["config_id", "category", "metric", "value", "reason"])
+    write_tables(analysis, dataclasses.replace(results, aggregates=known), tmp_path)
+    text = (tmp_path / "tables" / "wholes.md").read_text()
+    assert "0.875" in text
+    assert "KID:" not in text
+    assert "too_few" in (tmp_path / "tables" / "wholes.csv").read_text()
+    write_tables(analysis, results, tmp_path)
+    assert not (tmp_path / "tables" / "wholes.md").exists()
