@@ -16,6 +16,12 @@ from sweeps.configurations import AXES, configurations
 from sweeps.provenance import mixtures
 
 _FEW_PAIRS = 8
+_WORLD = "world"
+_OF_WORLD = (
+    "the embedded model draws small cartoons: it tells how the hyperparameters trade against each other in a real "
+    "diffusion model, scored where the truth is known; where on their scales the good values lie, which k fits, and "
+    "what happens to photographs has to be measured on Stable Diffusion (model=sd14)"
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,8 @@ def _with_numbers(texts: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 def _notes(
     results: Results, panels: Sequence[Panel], shares: pd.DataFrame, front: pd.DataFrame, roles: tuple[str, str]
 ) -> Iterator[str]:
+    if set(results.cells.get("model", ())) == {_WORLD}:
+        yield _OF_WORLD
     yield from mixtures(results.cells)
     failed = int((results.cells["status"] != "ok").sum())
     if failed:

@@ -53,7 +53,7 @@ def report(arguments: Sequence[str]) -> None:
     names = ", ".join(sweep.name or sweep.resolve().name for sweep in options.sweeps)
     print(f"{names}: {len(results.cells):,} cells of {len(analysis.configurations):,} configurations", flush=True)
     if findings:
-        print(f"  findings    {write_findings(findings, folder)}")
+        print(f"  findings    {write_findings(findings, analysis.notes, folder)}")
     for line in _write(options, analysis, results, findings, folder):
         print(line, flush=True)
     for line in in_short(analysis, findings):

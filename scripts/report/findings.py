@@ -88,10 +88,11 @@ def find(results: Results, analysis: Analysis) -> tuple[Finding, ...]:
     return tuple(finding for test in _TESTS for finding in test(evidence, analysis))
 
 
-def write_findings(findings: Sequence[Finding], folder: Path) -> Path:
-    """Write findings.md: every claim with its verdict, numbers and command; its path."""
+def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Path) -> Path:
+    """Write findings.md: what to know, and every claim with its verdict, numbers and command; its path."""
     path = folder / "findings.md"
     parts = ["# Findings", (__doc__ or "").partition("\n\n")[2].strip().replace("\n", " ").split("; see")[0] + "."]
+    parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     for one in findings:
         parts.append(f"**{one.claim}** {one.verdict.capitalize()}. {one.text}\n\n`{one.command}`")
     write_atomically(path, ("\n\n".join(parts) + "\n").encode())

@@ -115,8 +115,9 @@ def test_verdicts_follow_the_expected_side():
 
 def test_findings_are_written_as_a_page(results, analysis, tmp_path):
     findings = find(results, analysis)
-    write_findings(findings, tmp_path)
+    write_findings(findings, analysis.notes, tmp_path)
     text = (tmp_path / "findings.md").read_text()
+    assert "the embedded model draws small cartoons" in text
     for finding in findings:
         assert finding.claim in text
         assert finding.command in text
