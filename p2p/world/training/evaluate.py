@@ -186,7 +186,7 @@ def region_overlap(folder: Path, number: int = 100) -> list[Measure]:
     found = overlaps(segmenter, vae, sample_scenes(number, HELD_OUT_SEED + 6), HELD_OUT_SEED + 6)
     every = {kind: [one for rows in found[kind].values() for one in rows] for kind in found}
     return [
-        *(Measure(f"segmenter, IoU, {kind} pictures", float(np.mean(every[kind])), None, 0.8) for kind in found),
+        *(Measure(f"segmenter, IoU, {kind} pictures", float(np.mean(every[kind])), 0.7, 0.8) for kind in found),
         *(
             Measure(f"segmenter, IoU, {kind}: {name}", float(np.mean(found[kind][name])), None, None)
             for name in sorted(found["drawn"])
