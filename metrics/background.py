@@ -1,7 +1,8 @@
 """Distances of the pixels outside a mask: did the rest of the picture stay?
 
-Our own definition: means run over the pixels outside alone, so that a value does not depend on the mask's area. (The
-`pie_*` metrics blacken the region and average over the whole picture, as the benchmark's code does.)
+Our own definition: means run over the pixels outside alone, so that a value does not depend on the mask's area, and
+inside both pictures are the first, so that windows and features at the mask's edge see no change there. (The `pie_*`
+metrics blacken the region and average over the whole picture, as the benchmark's code does.)
 """
 
 from collections.abc import Callable, Sequence
@@ -54,15 +55,22 @@ def background_psnr(first: Images, second: Images, outside: Masks) -> Float[Tens
 
 
 def background_ssim(first: Images, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
-    """Mean over the pixels outside of SSIM's map, in [-1, 1]; windows of 11 x 11 at the mask's edge see beyond it."""
-    return mean_over(ssim_map(first, second), outside)
+    """Mean over the pixels outside of SSIM's map, in [-1, 1]; 1 if they are equal."""
+    return mean_over(ssim_map(first, _changed_outside(first, second, outside)), outside)
 
 
 def background_lpips(
     network: PerceptualDistance, first: Images, second: Images, outside: Masks
 ) -> Float[Tensor, " batch"]:
-    """Mean over the pixels outside of LPIPS' map, each layer's resized to the picture; features see beyond the edge."""
-    return mean_over(lpips_map(network, first, second), outside)
+    """Mean over the pixels outside of LPIPS' map, each layer's resized to the picture; 0 if they are equal."""
+    return mean_over(lpips_map(network, first, _changed_outside(first, second, outside)), outside)
+
+
+def _changed_outside(first: Images, second: Images, outside: Masks) -> Images:
+    """The second picture outside, the first inside."""
+    check_pair(first, second)
+    _check_masks(first[:, 0], outside)
+    return torch.where(outside[:, None], second, first)
 
 
 def mean_over(values: Float[Tensor, "batch height width"], pixels: Masks) -> Float[Tensor, " batch"]:
@@ -71,10 +79,14 @@ def mean_over(values: Float[Tensor, "batch height width"], pixels: Masks) -> Flo
     Raises:
         ValueError: the shapes differ, or a map has no pixel to average.
     """
-    if values.shape != pixels.shape or pixels.dtype != torch.bool:
-        shapes = f"{pixels.dtype} {tuple(pixels.shape)}"
-        raise ValueError(f"masks: expected bool {tuple(values.shape)}, one a picture, got {shapes}")
+    _check_masks(values, pixels)
     counts = pixels.flatten(1).sum(1)
     if not bool((counts > 0).all()):
         raise ValueError("masks: expected pixels outside of every mask, got a mask that covers its picture")
     return torch.where(pixels, values, 0.0).flatten(1).sum(1) / counts
+
+
+def _check_masks(values: Float[Tensor, "batch height width"], pixels: Masks) -> None:
+    if values.shape != pixels.shape or pixels.dtype != torch.bool:
+        shapes = f"{pixels.dtype} {tuple(pixels.shape)}"
+        raise ValueError(f"masks: expected bool {tuple(values.shape)}, one a picture, got {shapes}")

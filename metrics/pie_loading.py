@@ -15,7 +15,7 @@ from transformers import CLIPModel, CLIPProcessor
 from metrics.dino_loading import from_transformers, load_dino, not_to_be_had
 from metrics.loading import NetworkConfig
 from metrics.pie import PIE_METRICS, PieNetworks
-from p2p.edits import check_keys
+from p2p.checks import check_keys
 from p2p.loading import resolve_device, resolve_path
 
 BACKENDS: Mapping[str, str] = {"lpips": "torchmetrics", "clip": "transformers", "structure": "transformers"}

@@ -30,8 +30,6 @@ from p2p.world.pairs import draw_variants, sample_pair
 from scripts.command_line import refusals
 
 BLOCK = 50
-EXTRA = ("mse",)
-"""Metrics that the world's configuration leaves out though they need no network."""
 
 
 class Block(NamedTuple):
@@ -46,10 +44,10 @@ class Block(NamedTuple):
 
 
 def world_metrics() -> MetricsConfig:
-    """The metrics and networks of metrics=world, and the pixel metrics that it leaves out."""
+    """The metrics and networks of metrics=world."""
     text = (importlib.resources.files("conf") / "metrics" / "world.yaml").read_text()
     values: Any = OmegaConf.to_container(OmegaConf.create(text))
-    return MetricsConfig.from_mapping({**values, "names": list(dict.fromkeys((*values["names"], *EXTRA)))})
+    return MetricsConfig.from_mapping(values)
 
 
 def fingerprint(config: MetricsConfig, seed: int) -> str:

@@ -3,6 +3,8 @@
 Takes the keys `model`, `model.*`, `metrics` and `metrics.*` of `p2p-sweep`.
 """
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import hydra
@@ -28,7 +30,8 @@ def prefetch(config: DictConfig) -> None:
 
 def _fetch_networks(values: Any) -> tuple[str, ...]:
     """Load the networks of sweeps' or PIE-Bench's metrics; the metrics' names."""
-    from metrics.loading import MetricsConfig, load_networks
+    from metrics.faces_loading import INSTALL, LICENCE
+    from metrics.loading import MetricsConfig, load_networks, not_installed
     from metrics.pie_loading import PieConfig, is_pie, load_pie_networks
 
     if is_pie(values):
@@ -36,6 +39,9 @@ def _fetch_networks(values: Any) -> tuple[str, ...]:
         load_pie_networks(pie, "cpu")
         return pie.names
     metrics = MetricsConfig.from_mapping(values)
+    if absent := not_installed(metrics):
+        print(f"not fetched: {', '.join(absent)}; {INSTALL} ({LICENCE})", file=sys.stderr)
+        metrics = replace(metrics, names=tuple(name for name in metrics.names if name not in absent))
     load_networks(metrics, "cpu")
     return metrics.names
 

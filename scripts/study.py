@@ -64,14 +64,14 @@ def sweep_commands(results: Path, workers: int, overrides: Sequence[str] = ()) -
 
 
 def report_commands(results: Path, out: Path) -> list[list[str]]:
-    """What comes after the sweeps: the grid that the one-at-a-time sweep suggests, and the report to publish.
+    """What comes after the sweeps: the report to publish, and the grid that the one-at-a-time sweep suggests.
 
     The report is on the grid; the claims are held against all sweeps.
     """
     report = ["scripts.report.command"]
     grid, *others = (str(results / name) for name in EXPERIMENTS)
     publish = ["--evidence", *others, "--out", str(out), "--publish", str(PICTURES_MB)]
-    return [[*report, "suggest", str(results / "oat")], [*report, grid, *publish]]
+    return [[*report, grid, *publish], [*report, "suggest", str(results / "oat")]]
 
 
 def _run(command: Sequence[str]) -> int:

@@ -96,7 +96,7 @@ def write_aggregates(store: Store, config: "MetricsConfig", device: str = "auto"
     if config.realism.reference is not None:
         from sweeps.realism import realism_rows
 
-        rows += realism_rows(store, cells, config, device, known)
+        rows += realism_rows(store, cells, config, device)
     _append(store.folder, _changed(rows, known))
     return read_aggregates(store.folder)
 
@@ -129,7 +129,7 @@ def check_reference(config: "MetricsConfig") -> None:
 
 
 def robustness(scores: pd.DataFrame) -> list[Aggregate]:
-    """The spread over seeds of each score, sample standard deviations averaged over prompt pairs.
+    """The spread over seeds of each score, sample standard deviations averaged over prompt pairs; categories alike.
 
     Args:
         scores: rows of a store's scores with config_id, category, pair, prompts, edit and seed of their cells. A pair
@@ -138,13 +138,16 @@ def robustness(scores: pd.DataFrame) -> list[Aggregate]:
     """
     by = ["config_id", "category", "metric"]
     units = scores.groupby([*by, *_UNIT], sort=False)["value"].agg(["std", "count"]).reset_index()
-    everywhere = [units, units.assign(category=ALL)]
-    found = pd.concat(everywhere).groupby(by).agg(value=("std", "mean"), n=("std", "count"), most=("count", "max"))
+    found = units.groupby(by).agg(value=("std", "mean"), n=("std", "count"), most=("count", "max")).reset_index()
+    everywhere = found.groupby(["config_id", "metric"]).agg(
+        value=("value", "mean"), n=("n", "sum"), most=("most", "max")
+    )
+    found = pd.concat([found, everywhere.reset_index().assign(category=ALL)])
     sources = {
         metric: (int(rows["metric_version"].max()), "+".join(sorted(set(rows["network"]))))
         for metric, rows in scores.groupby("metric")
     }
-    rows: list[dict[Any, Any]] = found.reset_index().to_dict("records")
+    rows: list[dict[Any, Any]] = found.to_dict("records")
     return [
         Aggregate(
             row["config_id"],

@@ -1,9 +1,11 @@
 """Realism of a sweep's configurations: their edits beside plain pictures of the same prompts from other seeds.
 
 Plain pictures are those of another sweep: its source pictures, and its edits that control nothing (`edit=plain`), of
-the same model, steps and guidance. `p2p-sweep -m +experiment=generation` draws them.
+the same model, steps and guidance; scheduler, negative prompt and size are the user's to keep alike.
+`p2p-sweep -m +experiment=generation` draws them.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -42,9 +44,7 @@ def plain_pictures(store: Store) -> pd.DataFrame:
     return found.drop_duplicates(["prompt", "seed", *_MODEL]).reset_index(drop=True)
 
 
-def realism_rows(
-    store: Store, cells: pd.DataFrame, config: MetricsConfig, device: str, known: pd.DataFrame
-) -> Iterator[Aggregate]:
+def realism_rows(store: Store, cells: pd.DataFrame, config: MetricsConfig, device: str) -> Iterator[Aggregate]:
     """A row for each configuration, of each category and of all; null, `too_few`, below `LEAST` pictures a side.
 
     Args:
@@ -52,19 +52,16 @@ def realism_rows(
         cells: its drawn cells.
         config: with the reference and the network.
         device: of the network.
-        known: aggregates as stored; a value that rests on as many pictures is not computed again.
     """
     reference = Store(Path(str(config.realism.reference)).expanduser())
     features, plain = _Features(config, device), plain_pictures(reference)
-    metric, stored = AGGREGATES["realism"], _stored(known)
+    metric = AGGREGATES["realism"]
     kept = cells[cells["target_image"].notna() & _judgeable(cells, config)]
     for config_id, edits in kept.groupby("config_id"):
         for category, group in ((ALL, edits), *edits.groupby("category")):
             beside = _beside(group, plain)
-            n = min(len(group), len(beside))
-            key = (config_id, category, metric.version, features.name, n)
-            value = stored.get(key)
-            if value is None and n >= LEAST:
+            n, value = min(len(group), len(beside)), None
+            if n >= LEAST:
                 edited = features.of(store, group["target_image"])
                 value = realism(edited, features.of(reference, beside["path"]))
             reason = None if value is not None else Null.TOO_FEW.value
@@ -89,12 +86,6 @@ def _is_plain(row: Any) -> bool:
     """Whether an edit controls nothing."""
     controls = (getattr(row, name) for name in _CONTROLS)
     return pd.isna(row.k) and all(value == 0 for value in controls) and not json.loads(row.edit).get("equalizer")
-
-
-def _stored(known: pd.DataFrame) -> dict[tuple[Any, ...], float]:
-    rows = known[(known["metric"] == "realism") & known["value"].notna()]
-    names = ["config_id", "category", "metric_version", "network", "n"]
-    return dict(zip(rows[names].itertuples(index=False, name=None), rows["value"], strict=True))
 
 
 @dataclass
@@ -124,8 +115,10 @@ class _Features:
         new = [path for path in dict.fromkeys(paths) if f"{store.folder}/{path}" not in self.seen]
         for start in range(0, len(new), _BATCH):
             part = new[start : start + _BATCH]
-            pictures = torch.stack([store.load_picture(path) for path in part])
+            pictures = [store.load_picture(path) for path in part]
             with torch.inference_mode():
-                embedded = self._clip.embed_images(pictures)
-            self.seen.update({f"{store.folder}/{path}": one for path, one in zip(part, embedded, strict=True)})
+                for _, own in itertools.groupby(zip(part, pictures, strict=True), lambda one: one[1].shape):
+                    names, alike = zip(*own, strict=True)
+                    embedded = self._clip.embed_images(torch.stack(alike))
+                    self.seen.update({f"{store.folder}/{name}": one for name, one in zip(names, embedded, strict=True)})
         return torch.stack([self.seen[f"{store.folder}/{path}"] for path in paths])

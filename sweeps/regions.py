@@ -19,7 +19,8 @@ THRESHOLD = 0.3
 def region_words(cell: Cell) -> tuple[str, ...]:
     """The words of the source prompt that show where a cell's edit belongs; () where it names nothing there.
 
-    They are the pair's blend words, else the words that differ, else those that are re-weighted.
+    They are the pair's blend words, else the words that differ, else those that are re-weighted. A sweep over the words
+    of `edit.local_blend` has a region for each choice of words.
     """
     blend = cell.edit.local_blend
     if blend.source_words is None and blend.target_words is None:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from metrics.faces_loading import INSTALL, LICENCE
 from metrics.loading import MetricsConfig, Networks, load_networks, not_installed
+from metrics.networks import SourceMaps
 from metrics.pictures import EditPictures
 from metrics.registry import Metric, get_metrics
 from metrics.score import score_edits
@@ -126,7 +127,7 @@ def _score_part(
     store: Store, part: Sequence[Any], lacks: Mapping[str, tuple[str, ...]], networks: Networks, batch_size: int
 ) -> dict[str, str]:
     """Score edits of one source picture and store that at once; the cells that cannot be read, with the reason."""
-    edits, unreadable = _load(store, part)
+    edits, unreadable = _load(store, part, isinstance(networks.segmenter, SourceMaps))
     scores = []
     for names in dict.fromkeys(lacks[edit.cell_id] for edit in edits):
         chosen = [edit for edit in edits if lacks[edit.cell_id] == names]
@@ -135,12 +136,12 @@ def _score_part(
     return unreadable
 
 
-def _load(store: Store, part: Sequence[Any]) -> tuple[list[EditPictures], dict[str, str]]:
+def _load(store: Store, part: Sequence[Any], with_masks: bool) -> tuple[list[EditPictures], dict[str, str]]:
     edits, unreadable = [], {}
     masks: dict[str, Tensor] = {}
     try:
         source = store.load_picture(part[0].source_image)
-        for path in {row.mask_image for row in part if isinstance(row.mask_image, str)}:
+        for path in {row.mask_image for row in part if with_masks and isinstance(row.mask_image, str)}:
             masks[path] = region_of_picture(store.load_picture(path))
     except OSError as error:
         return [], dict.fromkeys((row.cell_id for row in part), str(error))

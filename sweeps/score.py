@@ -44,11 +44,15 @@ class Scorer:
             path = self._rows.loc[cell.cell_id, f"{kind}_image"]
             return self.store.load_picture(path) if isinstance(path, str) else None
 
+        def mask(cell: Cell) -> Tensor | None:
+            stored = picture(cell, "mask") if self.config.needs_source_maps else None
+            return None if stored is None else region_of_picture(stored)
+
         source = picture(cells[0], "source")
-        found = [(cell, picture(cell, "target"), picture(cell, "cycle"), picture(cell, "mask")) for cell in cells]
+        found = [(cell, picture(cell, "target"), picture(cell, "cycle")) for cell in cells]
         return [
-            edit_pictures(cell, source, target, cycle, None if mask is None else region_of_picture(mask))
-            for cell, target, cycle, mask in found
+            edit_pictures(cell, source, target, cycle, mask(cell))
+            for cell, target, cycle in found
             if source is not None and target is not None
         ]
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -36,7 +37,7 @@ def wholes(analysis: Analysis, results: Results) -> Made:
 
 
 def _tables(title: str, note: str, analysis: Analysis, metrics: Sequence[Metric], found: pd.DataFrame) -> list[Table]:
-    values: Mapping[tuple[str, str, str], float] = found.drop_duplicates(_BY).set_index(_BY)["value"].to_dict()
+    values: Mapping[Any, Any] = found.drop_duplicates(_BY).set_index(_BY)["value"].to_dict()
     texts = settings(analysis)
     tables = []
     for part in chunks(metrics, _WIDE):

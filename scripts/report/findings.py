@@ -1,8 +1,8 @@
 """The claims of CL P2P (Lorente and Bieske), each held against the cells at hand: confirmed, contradicted or undecided.
 
 A claim is a difference within prompt pair and seed that it expects to lie on one side of 0. It is confirmed where the
-95% interval of the mean difference lies on that side, contradicted where it lies on the other, and else undecided; see
-`scripts.report.statistics` for intervals. Claims without cells are left out.
+95% interval of the mean difference (Student's t on the prompt pairs' means) lies on that side, contradicted where it
+lies on the other, and else undecided; see `scripts.report.statistics`. Claims without cells are left out.
 """
 
 import json
@@ -116,8 +116,8 @@ class _Evidence:
 
     @cached_property
     def unweighted(self) -> pd.DataFrame:
-        """Cells without re-weighted words."""
-        return self.cells[self.cells["weight"] == 1]
+        """Cells of edits that change words: a re-weighting by 1 changes nothing."""
+        return self.cells[(self.cells["weight"] == 1) & (self.cells["kind"] != "reweight")]
 
     def between(self, cells: pd.DataFrame, metric: str) -> pd.DataFrame:
         """Proposed less literature, within pair, seed and whatever else is set alike."""
@@ -211,15 +211,19 @@ def _unstable(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
     keep, sign = analysis.keep, _direction(analysis.keep)
     negative = evidence.cells[evidence.cells["weight"] < 0]
     positive = evidence.cells[(evidence.cells["weight"] > 0) & (evidence.cells["weight"] != 1)]
-    gaps = [contrast(evidence.between(cells, keep)) for cells in (negative, positive)]
-    if gaps[0] is not None:
-        text = f"{_label(keep)} at negative weights, proposed less literature: {gaps[0]}"
-        text += f"; at positive weights {gaps[1]}." if gaps[1] is not None else "."
-        spread = negative.groupby(["mark", "category", "pair", "weight"])[keep].std().groupby("mark").mean()
-        if set(KNOWN) <= set(spread.dropna().index):
-            text += f" Spread over seeds there: literature {spread.iloc[0]:.3f}, proposed {spread.loc['proposed']:.3f}."
+    below, above = (evidence.between(cells, keep).set_index(_PLACE)["value"] for cells in (negative, positive))
+    excess = contrast((below - above).rename("value").reset_index())
+    gaps = [contrast(gap.reset_index()) for gap in (below, above)]
+    if excess is not None:
+        text = (
+            f"{_label(keep)}, proposed less literature, at negative weights: {gaps[0]}; at positive ones: {gaps[1]}; "
+            f"the first less the second: {excess}."
+        )
+        spread = negative.groupby(["mark", "category", "pair", "weight"])[keep].std().groupby("mark").mean().dropna()
+        if set(KNOWN) <= set(spread.index):
+            text += f" Spread over seeds at negative weights: {', '.join(f'{m} {spread[m]:.3f}' for m in KNOWN)}."
         claim = "Negative weights are unstable under the literature's values, less so under the proposed."
-        yield Finding(claim, gaps[0].verdict(sign), text, _REWEIGHT)
+        yield Finding(claim, excess.verdict(sign), text, _REWEIGHT)
 
 
 def _inconsistent(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:

@@ -145,8 +145,14 @@ def explain(knob: Knob) -> list[str]:
 
 
 def experiment(results: Results, kept: Sequence[Knob], settings: Mapping[str, Any]) -> str:
-    """The YAML of the grid of the knobs' values over the sweep's pairs and seeds, with both known configurations."""
+    """The YAML of the grid of the knobs' values over the sweep's pairs and seeds, with both known configurations.
+
+    A hyperparameter that is dropped stays at the sweep's centre: its most frequent value.
+    """
+    texts = configurations(results.cells)
     axes = {_KEYS[knob.name]: ",".join(_override(value) for value in knob.kept) for knob in kept}
+    for axis, head in AXES.items():
+        axes.setdefault(_KEYS[axis], _override(str(results.cells["config_id"].map(texts[head]).mode()[0])))
     parts = []
     for category, cells in results.cells.groupby("category"):
         own = {"category": str(category), "pair": ",".join(sorted(cells["pair"].unique()))}

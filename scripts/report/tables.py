@@ -31,9 +31,10 @@ _WIDE = 5
 """Metrics that fit beside the settings on a page."""
 _MOST_FRONT = 12
 _MOST_TERMS = 6
-_INTERVALS = "Intervals are of 95%, over prompt pairs, then seeds."
+_INTERVALS = "95% intervals of Student's t on the prompt pairs' mean differences."
 _SCORES_NOTE = (
-    f"Means over prompt pairs and seeds with 95% intervals. Bold: the best mean of the category; {DAGGER}: not "
+    "Means over prompt pairs and seeds with 95% intervals by a two-level bootstrap (pairs, then seeds). Bold: the best "
+    f"mean of the category; {DAGGER}: not "
     "distinguishable from it (paired by pair and seed, corrected for multiplicity); (a of b): over a of b drawn cells."
 )
 

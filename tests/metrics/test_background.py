@@ -32,7 +32,15 @@ SQUARE[30:80, 40:100] = True
 @pytest.fixture(scope="module")
 def pair():
     """Two pictures in [0, 1], (1, 3, 128, 128), and the pixels outside a square."""
-    return picture(1)[None] / 255, picture(2)[None] / 255, ~SQUARE[None]
+    first, second = picture(1)[None] / 255, picture(2)[None] / 255
+    return first, second, ~SQUARE[None]
+
+
+@pytest.fixture(scope="module")
+def half(pair):
+    """The same, the second picture being the first inside: what windows and features may see."""
+    first, second, outside = pair
+    return first, torch.where(outside[:, None], second, first), outside
 
 
 def outcomes(one, networks, names=NAMES) -> dict[str, float | str | None]:
@@ -48,8 +56,8 @@ def test_mse_and_psnr_are_means_over_the_pixels_outside(pair):
     assert background_psnr(*pair).item() == pytest.approx(10 * np.log10(1 / expected), rel=1e-5)
 
 
-def test_ssim_is_the_mean_of_its_map_outside(pair):
-    a, b, outside = (part[0].double().numpy() for part in pair)
+def test_ssim_is_the_mean_of_its_map_outside(pair, half):
+    a, b, outside = (part[0].double().numpy() for part in half)
     window = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
     window /= window.sum()
 
@@ -63,8 +71,8 @@ def test_ssim_is_the_mean_of_its_map_outside(pair):
     assert background_ssim(*pair).item() == pytest.approx(of_pixels[outside > 0].mean(), abs=1e-4)
 
 
-def test_lpips_is_the_mean_of_every_layers_map_outside(pair, networks):
-    first, second, outside = pair
+def test_lpips_is_the_mean_of_every_layers_map_outside(pair, half, networks):
+    first, second, outside = half
     trunk, expected = networks.lpips.module.net, torch.zeros(128, 128)
     with torch.no_grad():
         for a, b in zip(trunk(first * 2 - 1), trunk(second * 2 - 1), strict=True):
@@ -75,12 +83,12 @@ def test_lpips_is_the_mean_of_every_layers_map_outside(pair, networks):
     assert networks.lpips.module.spatial is False
 
 
-def test_lpips_of_photographs_is_the_packages_own_map(pair):
+def test_lpips_of_photographs_is_the_packages_own_map(pair, half):
     torch.manual_seed(0)
     plain = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
     spatial = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False, spatial=True).eval()
     spatial.load_state_dict(plain.state_dict())
-    first, second, outside = pair
+    first, second, outside = half
     with torch.no_grad():
         expected = spatial(first * 2 - 1, second * 2 - 1)[0, 0][outside[0]].mean()
         found = background_lpips(PerceptualDistance("alex", plain), *pair)
@@ -94,12 +102,15 @@ def test_with_everything_outside_they_are_the_plain_metrics(pair):
         torch.testing.assert_close(masked(first, second, everywhere), plain(first, second))
 
 
-def test_what_changes_inside_counts_for_nothing(pair):
+def test_what_changes_inside_counts_for_nothing(pair, networks):
     first, _, outside = pair
     changed = torch.where(outside[:, None], first, 1 - first)
     assert background_mse(first, changed, outside).item() == 0
     assert background_psnr(first, changed, outside).item() == math.inf
+    assert background_ssim(first, changed, outside).item() == pytest.approx(1, abs=1e-6)
     assert background_mse(first, changed, ~outside).item() > 0.01
+    with torch.no_grad():
+        assert background_lpips(networks.lpips, first, changed, outside).item() == pytest.approx(0, abs=1e-9)
 
 
 def test_the_value_does_not_depend_on_the_masks_area(pair):

@@ -6,6 +6,8 @@ import pytest
 from metrics.calibration.questions import QUESTIONS
 from scripts.calibrate import fingerprint, main, parse_arguments, world_metrics
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_every_metric_of_the_worlds_sweeps_is_calibrated() -> None:
     assert set(world_metrics().names) == set(QUESTIONS)
@@ -44,3 +46,12 @@ def test_the_command_writes_the_same_files_again_from_its_cache(tmp_path: Path, 
         "attribute_success": 0.95,
     }
     assert "What each metric is blind to" in capsys.readouterr().out
+
+
+def test_the_readme_shows_the_kept_calibration():
+    kept = pd.read_csv(ROOT / "results/calibration/calibration.csv")
+    asked = kept[kept["minimum"].notna() & (kept["category"] == "all")]
+    readme = (ROOT / "README.md").read_text()
+    for row in asked.itertuples():
+        shown = f"| {row.value:.3f} | {row.low:.3f} to {row.high:.3f} | {row.minimum:.2f}, {row.verdict} |"
+        assert f"| `{row.metric}` | {row.question} | {row.statistic} {shown}" in readme

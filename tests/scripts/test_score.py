@@ -167,6 +167,16 @@ def test_pie_without_weights_names_them_and_the_remedy(run, bench):
     assert "p2p-prefetch metrics=pie" in err
 
 
+def test_prefetch_leaves_out_what_needs_a_library_that_is_not_there_and_says_so(run, monkeypatch):
+    monkeypatch.setattr("metrics.loading.is_installed", lambda: False)
+    names = "[ssim,identity_distance]"
+    status, out, err = run(prefetch, "metrics=real", f"metrics.names={names}")
+    assert status == 0
+    assert "metrics: ssim" in out
+    assert "not fetched: identity_distance; " in err
+    assert "p2p-sweep[faces]" in err
+
+
 def test_prefetch_takes_the_metrics_of_pie(run):
     status, out, err = run(prefetch, "metrics=pie_pixel")
     assert (status, out.splitlines()[-1]) == (0, "metrics: pie_psnr, pie_mse, pie_ssim"), err

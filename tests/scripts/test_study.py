@@ -49,9 +49,9 @@ def test_sweeps_run_one_after_the_other_and_then_the_report(run, called):
     for command in called.commands[:-2]:
         assert command[:2] == ["scripts.sweep", "-m"]
         assert {"launcher.workers=3", "results_dir=here", "sampler.num_inference_steps=50"} <= set(command)
-    assert called.commands[-2] == ["scripts.report.command", "suggest", "here/oat"]
+    assert called.commands[-1] == ["scripts.report.command", "suggest", "here/oat"]
     grid, *others = (f"here/{name}" for name in study.EXPERIMENTS)
-    assert called.commands[-1][1:] == [grid, "--evidence", *others, "--out", "results/world", "--publish", "9"]
+    assert called.commands[-2][1:] == [grid, "--evidence", *others, "--out", "results/world", "--publish", "9"]
     assert out.count("$ python -m ") == len(called.commands)
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_override_is_refused(run, called):
 
 def test_the_study_goes_on_where_it_stopped(run, monkeypatch, tiny_pipeline, tmp_path):
     monkeypatch.setattr(study, "EXPERIMENTS", ("generation",))
-    monkeypatch.setattr(study, "report_commands", lambda results: [])
+    monkeypatch.setattr(study, "report_commands", lambda results, out: [])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     model = ["model=sd14", f"model.path={tiny_pipeline}", "model.revision=null", "model.dtype=float32"]
     small = [*model, "model.device=cpu", "metrics=pixel", "sampler.num_inference_steps=1", "category=food"]

@@ -45,7 +45,12 @@ function showComparison() {
     const own = rows.filter((row) => row.metric === metric.name && row.difference !== null);
     const most = Math.max(...own.flatMap((row) => [Math.abs(row.low ?? 0), Math.abs(row.high ?? 0), Math.abs(row.difference)])) || 1;
     grid.append(element("span", { class: "row", title: `${metric.question} ${direction(metric)}`, text: metric.label }));
-    for (const name of categories) grid.append(forestCell(own.find((row) => row.category === name), metric, most));
+    for (const name of categories) {
+      const found = own.filter((row) => row.category === name);
+      const cells = element("span", { class: "settings" });
+      cells.append(...(found.length ? found : [null]).map((row) => forestCell(row, metric, most)));
+      grid.append(found.length > 1 ? cells : forestCell(found[0], metric, most));
+    }
   }
   $("comparison-chart").replaceChildren(grid);
   showComparisonTable(rows);
@@ -58,7 +63,7 @@ function forestCell(row, metric, most) {
   const favour = favours(row, metric);
   const kind = { 1: "proposed", "-1": "literature", 0: "neither" }[favour];
   const [low, high] = [at(row.low ?? row.difference), at(row.high ?? row.difference)];
-  cell.title = `${metric.label}, ${row.category}: ${fixed(row.difference, metric.digits)} [${fixed(row.low, metric.digits)}, ${fixed(row.high, metric.digits)}]`;
+  cell.title = `${metric.label}, ${row.category}${row.setting ? `, ${row.setting}` : ""}: ${fixed(row.difference, metric.digits)} [${fixed(row.low, metric.digits)}, ${fixed(row.high, metric.digits)}]`;
   cell.append(
     shape("svg", { viewBox: "0 0 100 26", preserveAspectRatio: "none" },
       shape("line", { x1: 50, x2: 50, y1: 0, y2: 26, class: "zero" }),
@@ -69,13 +74,14 @@ function forestCell(row, metric, most) {
 }
 
 function showComparisonTable(rows) {
-  const heads = ["Category", "Metric", "Literature", "Proposed", "Difference", "95 % interval", "p, corrected", "Effect size"];
+  const several = rows.some((row) => row.setting);
+  const heads = ["Category", ...(several ? ["Setting"] : []), "Metric", "Literature", "Proposed", "Difference", "95 % interval", "p, corrected", "Effect size"];
   const lines = rows.map((row) => {
     const metric = METRICS[METRIC.get(row.metric)];
     if (!metric) return null;
     const text = (value) => fixed(value, metric.digits);
     const p = row.p_corrected === null ? "–" : row.p_corrected < 0.001 ? "< 0.001" : fixed(row.p_corrected, 3);
-    const words = [row.category, metric.label, text(row.literature), text(row.proposed), text(row.difference), `${text(row.low)} to ${text(row.high)}`, p, fixed(row.effect_size, 2)];
+    const words = [row.category, ...(several ? [row.setting] : []), metric.label, text(row.literature), text(row.proposed), text(row.difference), `${text(row.low)} to ${text(row.high)}`, p, fixed(row.effect_size, 2)];
     return element("tr", {}, ...words.map((word, i) => element(i ? "td" : "th", i ? { text: word } : { scope: "row", text: word })));
   });
   $("comparison-table").replaceChildren(

@@ -11,7 +11,7 @@ from scripts.report.results import Results
 from tests.scripts.report.synthetic import FULL, TRUTH, synthetic_results
 
 KNOWN = [(0.3, 0.8, 0.2, 0.0), (0.0, 0.2, 0.8, 0.0)]
-WEIGHTS = (-2.0, -1.0, 0.0, 0.5, 2.0)
+WEIGHTS = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)
 
 
 def verdicts(results: Results) -> dict[str, str]:
@@ -76,7 +76,8 @@ def reweighted(clip_score, lpips) -> Results:
     cells["config_id"] = cells["config_id"] + cells["weight"].astype(str)
     cells["cell_id"] = [f"cell_{at}" for at in range(len(cells))]
     metrics = tuple(metric for metric in METRICS.values() if metric.name in cells)
-    return Results(results.folders, cells.drop(columns="weight"), metrics, results.aggregates)
+    cells = cells.drop(columns="weight").assign(kind="reweight")
+    return Results(results.folders, cells, metrics, results.aggregates)
 
 
 def test_reweighting_is_read_from_the_words_weights():
@@ -86,6 +87,11 @@ def test_reweighting_is_read_from_the_words_weights():
     found = verdicts(reweighted(lambda lit, w: 50 - w, lambda lit, w: 0.5 - 0.3 * (lit & (w < 0))))
     assert of(found, "The proposed values carry over") == ["contradicted"]
     assert of(found, "Negative weights") == ["contradicted"]
+
+
+def test_what_the_proposed_values_keep_at_every_weight_says_nothing_of_negative_ones():
+    found = verdicts(reweighted(lambda lit, w: 50 + w, lambda lit, w: 0.2 + 0.3 * lit))
+    assert of(found, "Negative weights") == ["undecided"]
 
 
 def test_reweighted_cells_do_not_speak_for_edits():
