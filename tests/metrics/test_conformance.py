@@ -49,6 +49,8 @@ SWAPPED = {
     "clip_score": None,  # reads the edit alone
     "attribute_success": None,  # likewise
     "clip_directional": -1,  # the pictures' difference points the other way
+    "background_lpips": None,  # what lies inside is the source's, whose features reach across the edge
+    "background_ssim": None,  # likewise, by its windows
 }
 """What the value is multiplied by when source and edit change places; 1 elsewhere, None: it is another value."""
 

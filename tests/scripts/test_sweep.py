@@ -331,5 +331,7 @@ def test_every_pair_of_every_category_is_an_edit_of_its_kind():
             assert pairs[0].kind == "swap"
             assert pairs[0].source_words
             for i, pair in enumerate(pairs):
+                if pair.get("models") == "sd":
+                    continue
                 config = compose("config", overrides=[f"category={category}", f"pair={i}"])
                 assert build_cell(OmegaConf.to_container(config)).cell.edit.kind == pair.kind

@@ -85,7 +85,8 @@ def test_the_experiment_keeps_the_sweeps_pairs_seeds_and_settings(tmp_path):
     assert experiment["hydra"]["sweeper"]["params"] == {"seed": "0,1"}
     grid, known = experiment["hydra"]["sweeper"]["union"][:2]
     own = {"category": "animals", "pair": "pair_00,pair_01,pair_02,pair_03"}
-    assert grid == {**own, "edit.cross_replace_steps": "0,0.6", "edit.self_replace_steps": "0,0.4,0.8"}
+    dropped = {"edit.k": "0", "edit.v_inject_steps": "0"}  # at the sweep's centre
+    assert grid == {**own, **dropped, "edit.cross_replace_steps": "0,0.6", "edit.self_replace_steps": "0,0.4,0.8"}
     assert known == {**own, "edit": "literature,proposed"}
 
 
