@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         "--publish",
         type=float,
         metavar="MB",
-        help="a report that stands alone: summaries of the sweeps, and pictures of at most so many megabytes",
+        help="a report that stands alone: summaries of the sweeps, no sheets, pictures of at most so many megabytes",
     )
     parser.add_argument("--wandb", action="store_true", help="add tables, figures and sheets to the sweep's W&B run")
     for part in ("tables", "figures", "animations", "page"):
@@ -151,7 +151,7 @@ def _write(
         from scripts.report.figures import write_figures
         from scripts.report.views import CENTRES
 
-        write_figures(analysis, results, folder, centres=CENTRES if options.publish is None else CENTRES[:1])
+        write_figures(analysis, results, folder, centres=CENTRES if options.publish is None else ())
         yield f"  figures     {folder / 'figures'}"
     if not options.no_animations:
         from scripts.report.animations import write_animations

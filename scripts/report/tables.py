@@ -289,7 +289,7 @@ def _wide(scores: pd.DataFrame, texts: pd.DataFrame, metrics: Sequence[Metric]) 
     wanted = [(column, metric.name) for metric in metrics for column in columns]
     named = pd.concat([wide[one].rename(f"{one[1]}{columns[one[0]]}") for one in wanted], axis=1)
     failed = scores.groupby(keys)["failed"].max()
-    return named.join(failed).reset_index().join(texts, on="config_id").pipe(_settings_first, texts)
+    return named.join(failed).copy().reset_index().join(texts, on="config_id").pipe(_settings_first, texts)
 
 
 def _settings_first(table: pd.DataFrame, texts: pd.DataFrame) -> pd.DataFrame:
