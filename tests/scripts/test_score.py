@@ -18,7 +18,8 @@ GRID = ["-m", "category=animals", "pair=0,2", "edit.k=null,0.3"]
 @pytest.fixture
 def run(run_command, tiny_pipeline):
     """Run p2p-score, or p2p-sweep on a tiny pipeline."""
-    options = ["metrics=pixel", "metrics.names=[ssim,psnr]", "tracking=none", f"model.path={tiny_pipeline}", "sampler.num_inference_steps=2"]
+    options = ["metrics=pixel", "metrics.names=[ssim,psnr]", "tracking=none", f"model.path={tiny_pipeline}"]
+    options.append("sampler.num_inference_steps=2")
     return lambda program, *arguments: run_command(program, *arguments, *(options if program is sweep else ()))
 
 
