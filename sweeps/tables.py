@@ -19,12 +19,18 @@ from sweeps.table_text import arrow, escape, head, tex_head, value_text
 NULLS = "_nulls"
 """Ends the columns that count the cells drawn without a value."""
 _MOST_ROWS = 40
+_MOST_METRICS = 11
+_SPARE = ("mse", "background_mse", "cycle_mse", "psnr", "background_ssim", "background_psnr", "cycle_ssim")
+"""Metrics that a terminal does without where there are too many: others say much the same."""
 _WIDTH = 100
 _SHORT = {
     "clip_directional": "dir.",
     "identity_distance": "id.",
     "attribute_success": "succ",
     "attribute_kept": "kept",
+    "background_lpips": "bgLP",
+    "background_ssim": "bgSS",
+    "background_mse": "bgMSE",
     "cycle_lpips": "cycLP",
     "cycle_ssim": "cycSS",
     "cycle_mse": "cycMSE",
@@ -100,7 +106,9 @@ def terminal_table(summary: pd.DataFrame) -> str:
     if summary.empty:
         return "no cells"
     table = summary_table(summary)
-    metrics = [metric for metric in _metrics(table) if table[metric.name].notna().any()]
+    known = [metric for metric in _metrics(table) if table[metric.name].notna().any()]
+    spare = [name for name in _SPARE if name in table][: max(len(known) - _MOST_METRICS, 0)]
+    metrics = [metric for metric in known if metric.name not in spare]
     groups = table.groupby("config_id", sort=False)
     means = groups[[metric.name for metric in metrics]].mean() if metrics else pd.DataFrame(index=pd.Index([]))
     counts = groups[["n", "failed"]].sum()
@@ -111,7 +119,8 @@ def terminal_table(summary: pd.DataFrame) -> str:
     heads = ["", *kinds.columns.drop("mark"), "n", *(["failed"] if counts["failed"].any() else [])]
     heads += [f"{_SHORT.get(metric.name, metric.label)}{arrow(metric)}" for metric in metrics]
     lines = aligned([heads, *rows])
-    return "\n".join([*lines, *_notes(kinds, shown, metrics, summary)])
+    more = [f"{', '.join(spare)}: in tables/summary.md"] if spare else []
+    return "\n".join([*lines, *_notes(kinds, shown, metrics, summary), *more])
 
 
 def _means(cells: pd.DataFrame) -> dict[str, float]:

@@ -189,3 +189,11 @@ def test_summary_read_from_parquet_gives_the_same_tables(summary):
     buffer = io.BytesIO()
     summary.to_parquet(buffer, index=False)
     assert terminal_table(pd.read_parquet(buffer)) == terminal_table(summary)
+
+
+def test_a_terminal_with_too_many_metrics_names_those_that_it_leaves_to_the_files():
+    scores = {name: 0.5 for name in METRICS}
+    lines = terminal_table(frame([row(**known, **scores) for known in ({}, {"k": 0.0})])).splitlines()
+    assert lines[-1].endswith(": in tables/summary.md")
+    assert lines[-1].startswith("mse, background_mse, cycle_mse, ")
+    assert max(map(len, lines)) <= 110
