@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metrics.registry import METRICS
 from sweeps.tables import latex, markdown, summary_table, terminal_table, write_tables
 from tests.sweeps.frames import QUICKSTART, frame, row
 
@@ -192,7 +193,7 @@ def test_summary_read_from_parquet_gives_the_same_tables(summary):
 
 
 def test_a_terminal_with_too_many_metrics_names_those_that_it_leaves_to_the_files():
-    scores = {name: 0.5 for name in METRICS}
+    scores = dict.fromkeys(METRICS, 0.5)
     lines = terminal_table(frame([row(**known, **scores) for known in ({}, {"k": 0.0})])).splitlines()
     assert lines[-1].endswith(": in tables/summary.md")
     assert lines[-1].startswith("mse, background_mse, cycle_mse, ")
