@@ -350,7 +350,7 @@ def _first_line(error: BaseException) -> str:
 def _quiet() -> Iterator[None]:
     """Without open_clip's messages about what it loads."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:
