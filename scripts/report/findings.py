@@ -38,7 +38,7 @@ _REWEIGHT = "p2p-sweep -m +experiment=reweight"
 
 
 class Finding(NamedTuple):
-    """A claim and what became of it: a verdict, the numbers in words, and the command that draws its cells."""
+    """A claim and what became of it: a verdict, the numbers in words, and the command that the study draws it with."""
 
     claim: str
     verdict: Verdict
@@ -94,7 +94,7 @@ def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Pa
     parts = ["# Findings", (__doc__ or "").partition("\n\n")[2].strip().replace("\n", " ").split("; see")[0] + "."]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     for one in findings:
-        parts.append(f"**{one.claim}** {one.verdict.capitalize()}. {one.text}\n\n`{one.command}`")
+        parts.append(f"**{one.claim}** {one.verdict.capitalize()}. {one.text}\n\nIn the study: `{one.command}`")
     write_atomically(path, ("\n\n".join(parts) + "\n").encode())
     return path
 

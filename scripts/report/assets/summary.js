@@ -19,6 +19,7 @@ function showFindings() {
       element("p", { class: "verdict" }, element("span", { class: "sign", "aria-hidden": "true", text: SIGNS[one.verdict] ?? "" }), one.verdict),
       element("h3", { text: one.claim }),
       element("p", { text: one.text }),
+      one.command ? element("small", { text: "In the study:" }) : null,
       one.command ? element("code", { text: one.command }) : null,
     ),
   );
