@@ -16,8 +16,9 @@ sweep: install
 study: install
 	$(BIN)/python scripts/study.py
 
+# A test file a process and a processor each, one thread in each.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Processes killed at fifty random moments, full disks, broken files; `make test` has a short form.
 test-faults: .venv/installed-dev

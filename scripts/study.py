@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.command_line import refusals
 
-EXPERIMENTS = ("grid", "oat", "reweight", "cycle", "cycle-invert", "generation")
+EXPERIMENTS = ("grid", "reweight", "cycle", "cycle-invert", "oat", "generation")
 """In order of what the findings need first."""
 PICTURES_MB = 9
 """Of the published page's pictures; all of the report stays under 20 MB."""

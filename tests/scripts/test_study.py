@@ -60,11 +60,11 @@ def test_cells_that_failed_do_not_stop_it_and_a_refused_sweep_does(run, called):
     status, _, _ = run()
     assert (status, len(called.commands)) == (1, len(study.EXPERIMENTS) + 2)
     called.commands.clear()
-    called.statuses = {"oat": 2}
+    called.statuses = {"reweight": 2}
     status, _, err = run()
     assert (status, len(called.commands)) == (2, 2)
     assert "stopped with status 2; the same command goes on" in err
-    called.statuses = {"oat": -9}
+    called.statuses = {"reweight": -9}
     assert run()[0] == 137
 
 

@@ -17,12 +17,12 @@ COUNTS = {
     "grid": 4320,
     "oat": 608,
     "reweight": 320,
-    "cycle": 192,
+    "cycle": 224,
     "cycle-invert": 32,
     "generation": 32,
 }
 """Cells a category."""
-SAMPLES = {"oat": 17920, "reweight": 12800, "cycle": 17920, "cycle-invert": 5120, "generation": 2560}
+SAMPLES = {"oat": 17920, "reweight": 12800, "cycle": 19968, "cycle-invert": 5120, "generation": 2560}
 """UNet samples for the category interiors, where no two pairs share a source prompt."""
 
 
@@ -98,7 +98,7 @@ def test_a_scale_needs_a_word_and_no_words_beside_it(cells_of, tmp_path):
 def test_v_injection_without_steps_is_one_configuration_whatever_its_layers(cells_of):
     cells = [one.cell for one in cells_of("+experiment=cycle", "category=food", "pair=0", "seed=0")]
     inject = [(cell.edit.v_inject.layers, cell.edit.v_inject.tokens) for cell in cells if cell.edit.v_inject_steps[1]]
-    assert len(cells) == 6
+    assert len(cells) == 7
     assert inject[0][0] == "self"
     assert set(inject[1:]) == {(layers, tokens) for layers in ("cross", "both") for tokens in ("aligned", "all")}
 
