@@ -83,14 +83,6 @@ class Group:
         return 2 if self.cells[0].sampler.guidance_scale != 1 else 1
 
 
-def make_groups(cells: Sequence[Cell]) -> list[Group]:
-    """Cells gathered by what their source picture depends on, in order of first appearance."""
-    gathered: dict[str, list[Cell]] = {}
-    for cell in cells:
-        gathered.setdefault(cell.group_id, []).append(cell)
-    return [plan_group(members) for members in gathered.values()]
-
-
 def plan_group(cells: Sequence[Cell]) -> Group:
     """One source stream; one plain stream per target prompt whose edits are undone; an edit and its reverse a cell."""
     source = cells[0].source

@@ -36,10 +36,7 @@ def test_every_configuration_key_is_described():
 
 
 def test_the_claims_table_is_that_of_the_kept_findings():
-    findings = (ROOT / "results/world/findings.md").read_text()
-    found = re.findall(r"\*\*(.+?)\.?\*\* (\w+)\. .*?([+-][\d.]+) \(95% interval ([^;]+);", findings)
-    assert found
-    for claim, verdict, difference, interval in found:
-        (row,) = (line for line in README.splitlines() if line.startswith(f"| {claim} |"))
-        assert f"| {verdict.lower()} |" in row
-        assert f"{difference} ({interval})" in row
+    lines = (ROOT / "results/world/findings.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) > 2
+    assert "\n".join(table) in README

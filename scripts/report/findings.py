@@ -37,15 +37,6 @@ _INVERT = "p2p-sweep -m +experiment=cycle cycle.mode=invert sweep.name=cycle-inv
 _REWEIGHT = "p2p-sweep -m +experiment=reweight"
 
 
-class Finding(NamedTuple):
-    """A claim and what became of it: a verdict, the numbers in words, and the command that the study draws it with."""
-
-    claim: str
-    verdict: Verdict
-    text: str
-    command: str
-
-
 @dataclass(frozen=True)
 class Contrast:
     """A mean difference over pairs and seeds, categories counting alike, with its 95% interval."""
@@ -61,11 +52,46 @@ class Contrast:
         low, high = (self.low, self.high) if expected > 0 else (-self.high, -self.low)
         return "confirmed" if low > 0 else "contradicted" if high < 0 else "undecided"
 
+    @property
+    def short(self) -> str:
+        """The mean and, if it has one, its interval."""
+        interval = f" ({self.low:+.3f} to {self.high:+.3f})" if np.isfinite(self.low) else ""
+        return f"{self.mean:+.3f}{interval}"
+
     def __str__(self) -> str:
         size = f"{self.pairs} pairs, {self.seeds} seed{'s' * (self.seeds > 1)}"
         if not np.isfinite(self.low):
             return f"{self.mean:+.3f} (no interval: {size})"
         return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f}; {size})"
+
+
+class Finding(NamedTuple):
+    """A claim and what became of it.
+
+    Attributes:
+        claim: a sentence.
+        measure: what is measured of it, in words.
+        difference: that, which the claim expects to be positive (`expected` 1) or negative (-1).
+        command: what the study draws it with.
+        more: further numbers, in sentences.
+    """
+
+    claim: str
+    measure: str
+    difference: Contrast
+    expected: Literal[1, -1]
+    command: str
+    more: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Confirmed, contradicted or undecided."""
+        return self.difference.verdict(self.expected)
+
+    @property
+    def text(self) -> str:
+        """The numbers in words."""
+        return f"{self.measure}: {self.difference}.{self.more}"
 
 
 def contrast(differences: pd.DataFrame) -> Contrast | None:
@@ -93,6 +119,8 @@ def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Pa
     path = folder / "findings.md"
     parts = ["# Findings", (__doc__ or "").partition("\n\n")[2].strip().replace("\n", " ").split("; see")[0] + "."]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
+    rows = [f"| {one.claim.rstrip('.')} | {one.verdict} | {one.measure}: {one.difference.short} |" for one in findings]
+    parts.append("\n".join(["| claim | verdict | difference (95% interval) |", "|---|---|---|", *rows]))
     for one in findings:
         parts.append(f"**{one.claim}** {one.verdict.capitalize()}. {one.text}\n\nIn the study: `{one.command}`")
     write_atomically(path, ("\n\n".join(parts) + "\n").encode())
@@ -147,8 +175,8 @@ def _compared(evidence: _Evidence, claim: str, metric: str) -> Iterator[Finding]
     for where, own in ((PROPOSED_FOR, faces), ("all categories", everywhere)):
         found = contrast(own)
         if found is not None:
-            text = f"{_label(metric)}, proposed less literature: {found}." + _by_category(own)
-            yield Finding(f"{claim} ({where}).", found.verdict(_direction(metric)), text, _SWAP)
+            measure = f"{_label(metric)}, proposed less literature"
+            yield Finding(f"{claim} ({where}).", measure, found, _direction(metric), _SWAP, _by_category(own))
 
 
 def _geometry(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
@@ -157,11 +185,12 @@ def _geometry(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
     found = contrast(shares)
     if metric and found is not None:
         first, second = (shares[name].mean() for name in _WINDOWS)
-        text = (
-            f"Of the variance of {_label(metric)} over the grid, within a source picture, self-replacement accounts "
-            f"for {first:.0%} and cross-replacement for {second:.0%}; the difference is {found}."
+        measure = f"share of the variance of {_label(metric)}, self-replacement less cross-replacement"
+        more = (
+            f" Over the grid, within a source picture, self-replacement accounts for {first:.0%} of it and "
+            f"cross-replacement for {second:.0%}.{_by_category(shares)}"
         )
-        yield Finding("Self-attention is what adapts geometry.", found.verdict(1), text + _by_category(shares), _SWAP)
+        yield Finding("Self-attention is what adapts geometry.", measure, found, 1, _SWAP, more)
 
 
 def _shares(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -200,11 +229,9 @@ def _carries_over(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
     found = contrast(ranks[second].rename("value").reset_index())
     gap = contrast((ranks[second] - ranks[first]).rename("value").reset_index())
     if found is not None and gap is not None:
-        text = (
-            f"Under the proposed values the rank correlation of a word's weight with CLIP score is {found}; less that "
-            f"under the literature's values, {gap}."
-        )
-        yield Finding("The proposed values carry over to re-weighting.", found.verdict(1), text, _REWEIGHT)
+        measure = "rank correlation of a word's weight with CLIP score, under the proposed values"
+        more = f" Less that under the literature's values: {gap}."
+        yield Finding("The proposed values carry over to re-weighting.", measure, found, 1, _REWEIGHT, more)
 
 
 def _unstable(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
@@ -215,15 +242,13 @@ def _unstable(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
     excess = contrast((below - above).rename("value").reset_index())
     gaps = [contrast(gap.reset_index()) for gap in (below, above)]
     if excess is not None:
-        text = (
-            f"{_label(keep)}, proposed less literature, at negative weights: {gaps[0]}; at positive ones: {gaps[1]}; "
-            f"the first less the second: {excess}."
-        )
+        measure = f"{_label(keep)}, proposed less literature, at negative weights less at positive ones"
+        more = f" At negative weights {gaps[0]}; at positive ones {gaps[1]}."
         spread = negative.groupby(["mark", "category", "pair", "weight"])[keep].std().groupby("mark").mean().dropna()
         if set(KNOWN) <= set(spread.index):
-            text += f" Spread over seeds at negative weights: {', '.join(f'{m} {spread[m]:.3f}' for m in KNOWN)}."
+            more += f" Spread over seeds at negative weights: {', '.join(f'{m} {spread[m]:.3f}' for m in KNOWN)}."
         claim = "Negative weights are unstable under the literature's values, less so under the proposed."
-        yield Finding(claim, excess.verdict(sign), text, _REWEIGHT)
+        yield Finding(claim, measure, excess, sign, _REWEIGHT, more)
 
 
 def _inconsistent(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
@@ -239,9 +264,10 @@ def _inconsistent(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
             sizes = ", ".join(
                 f"{mark}: {row.cycle_lpips:.3f} after an edit of {row.lpips:.3f}" for mark, row in each.iterrows()
             )
-            text = f"LPIPS between source and the picture after undoing, {sizes}. Above a tenth of the edit: {found}."
+            measure = "cycle LPIPS above a tenth of the edit's LPIPS"
+            more = f" LPIPS between source and the picture after undoing, {sizes}.{_by_category(excess.reset_index())}"
             claim = f"The method is not cycle-consistent (cycle.mode={mode})."
-            yield Finding(claim, found.verdict(1), text + _by_category(excess.reset_index()), command)
+            yield Finding(claim, measure, found, 1, command, more)
 
 
 def _v_injection(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
@@ -260,10 +286,10 @@ def _v_injection(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
             )
             found, change = contrast(error), contrast(size)
             if found is not None and change is not None:
-                text = f"Cycle LPIPS with V-injection less without, everything else alike: {found}; the edit itself "
-                text += f"changes in LPIPS by {change}." + _by_category(error)
+                measure = "cycle LPIPS, with V-injection less without, everything else alike"
+                more = f" The edit itself changes in LPIPS by {change}.{_by_category(error)}"
                 claim = f"V-injection improves cycle consistency (cycle.mode={mode}, layers {layers})."
-                yield Finding(claim, found.verdict(-1), text, command)
+                yield Finding(claim, measure, found, -1, command, more)
 
 
 _TESTS: Sequence[Callable[[_Evidence, Analysis], Iterator[Finding]]] = (
@@ -289,5 +315,5 @@ def _label(metric: str) -> str:
     return f"{METRICS[metric].label} ({metric})"
 
 
-def _direction(metric: str) -> int:
+def _direction(metric: str) -> Literal[1, -1]:
     return 1 if METRICS[metric].higher_is_better else -1

@@ -4,9 +4,9 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from scripts.report.analysis import Analysis
+from scripts.report.findings import Finding
 from scripts.report.page_data import cells_data, report_data, scores_data, script
 from scripts.report.page_pictures import PictureSettings, page_pictures
 from scripts.report.results import Results
@@ -17,7 +17,7 @@ def write_page(
     analysis: Analysis,
     results: Results,
     folder: Path,
-    findings: Sequence[Any] = (),
+    findings: Sequence[Finding] = (),
     pictures: PictureSettings | int | None = None,
 ) -> Path:
     """Write a page on sweeps to `folder`; its `index.html`.
@@ -26,8 +26,7 @@ def write_page(
         analysis: of these results.
         results: the cells; those of several sweeps are one explorer.
         folder: the page's own; the sweeps' pictures are found from it by relative path, so it moves with them.
-        findings: what is shown on top: each has `claim`, `verdict` (confirmed, contradicted or undecided), `text` and
-            `command`.
+        findings: what is shown on top.
         pictures: copies a reduced set into the page, of at most so many bytes, and refers to no other; None: the
             sweep's own files where they lie. Pictures in archives are always a reduced set.
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scripts.report.analysis import ALL, Analysis
+from scripts.report.findings import Finding
 from scripts.report.results import Results
 from sweeps.configurations import AXES, configurations
 
@@ -105,7 +106,7 @@ def scores_data(analysis: Analysis, results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def report_data(analysis: Analysis, results: Results, findings: Sequence[Any]) -> dict[str, Any]:
+def report_data(analysis: Analysis, results: Results, findings: Sequence[Finding]) -> dict[str, Any]:
     """Everything that is small: what the sweeps are, what they show, and the texts of the page."""
     cells = results.cells
     kinds, categories = configurations(cells), category_names(cells)

@@ -9,7 +9,7 @@ import torch
 from p2p.plan import plan_streams
 from p2p.sampling import decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
 from p2p.streams import Stream
-from sweeps.groups import make_groups, plan_group
+from sweeps.groups import plan_group
 from sweeps.run import draw_group
 
 COUNTS = {
@@ -47,9 +47,11 @@ def test_an_experiment_s_cells_are_all_right_on_the_embedded_model(cells_of, exp
 
 @pytest.mark.parametrize("experiment", SAMPLES)
 def test_what_an_experiment_of_the_study_takes(cells_of, experiment):
-    cells = [one.cell for one in cells_of(f"+experiment={experiment}", "category=interiors", "seed=0")]
+    groups = defaultdict(list)
+    for one in cells_of(f"+experiment={experiment}", "category=interiors", "seed=0"):
+        groups[one.cell.group_id].append(one.cell)
     seeds = 2 if experiment == "cycle-invert" else 4
-    assert seeds * sum(group.unet_samples for group in make_groups(cells)) == SAMPLES[experiment]
+    assert seeds * sum(plan_group(cells).unet_samples for cells in groups.values()) == SAMPLES[experiment]
 
 
 @pytest.mark.parametrize("experiment", COUNTS)

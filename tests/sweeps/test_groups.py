@@ -1,22 +1,20 @@
 import pytest
 
 from p2p.edits import Edit
-from sweeps.groups import make_groups
+from sweeps.groups import plan_group
 
 
 def test_a_source_is_one_stream_for_all_its_cells(make_cell):
-    cells = [make_cell(edit=Edit(k=k)) for k in (None, 0.1, 0.3)] + [make_cell(seed=1)]
-    groups = make_groups(cells)
-    assert [len(group.cells) for group in groups] == [3, 1]
-    assert [len(group.streams) for group in groups] == [4, 2]
-    assert groups[0].unet_samples == 4 * 4 * 2
-    assert groups[0].samples_by_cell() == pytest.approx([8 + 8 / 3] * 3)
+    group = plan_group([make_cell(edit=Edit(k=k)) for k in (None, 0.1, 0.3)])
+    assert len(group.streams) == 4
+    assert group.unet_samples == 4 * 4 * 2
+    assert group.samples_by_cell() == pytest.approx([8 + 8 / 3] * 3)
 
 
 def test_cycles_share_the_plain_target_and_undo_each_edit(make_cell):
     cells = [make_cell(edit=Edit(k=k), cycle_mode="swap") for k in (None, 0.3)]
     cells.append(make_cell(target="a bird on the grass", cycle_mode="swap"))
-    (group,) = make_groups(cells)
+    group = plan_group(cells)
     assert [s.prompt.text for s in group.streams if s.parent is None] == [
         "a cat on the grass",
         "a dog on the grass",
@@ -32,7 +30,7 @@ def test_cycles_share_the_plain_target_and_undo_each_edit(make_cell):
 
 def test_inverted_cycles_start_from_each_edit_and_share_nothing(make_cell):
     cells = [make_cell(edit=Edit(k=k), cycle_mode="invert") for k in (None, 0.3)]
-    (group,) = make_groups(cells)
+    group = plan_group(cells)
     assert len(group.streams) == 1 + 2
     assert [s.parent for s in group.inverted] == [None, 0, None, 2]
     assert group.unet_samples == (3 + 4) * 8 + 2 * 4
@@ -41,7 +39,7 @@ def test_inverted_cycles_start_from_each_edit_and_share_nothing(make_cell):
 
 def test_a_reweighting_has_no_cycle(make_cell):
     edit = Edit(k=None, equalizer={"cat": 2.0})
-    (group,) = make_groups([make_cell(target="a cat on the grass", edit=edit, cycle_mode="swap")])
+    group = plan_group([make_cell(target="a cat on the grass", edit=edit, cycle_mode="swap")])
     assert len(group.streams) == 2
     assert group.places[0].cycle is None
 
@@ -50,5 +48,5 @@ def test_without_guidance_a_stream_costs_one_sample_a_step(make_cell):
     from dataclasses import replace
 
     cell = make_cell()
-    (group,) = make_groups([replace(cell, sampler=replace(cell.sampler, guidance_scale=1.0))])
+    group = plan_group([replace(cell, sampler=replace(cell.sampler, guidance_scale=1.0))])
     assert group.unet_samples == 2 * 4

@@ -10,7 +10,7 @@ from p2p.edits import Edit, LocalBlend
 from p2p.loading import load_models
 from scripts import score as score_command
 from scripts import sweep as sweep_command
-from sweeps.groups import make_groups, plan_group
+from sweeps.groups import plan_group
 from sweeps.regions import THRESHOLD, region_of_picture, region_picture, region_words, words_of
 from sweeps.run import draw_group
 
@@ -89,7 +89,7 @@ def test_a_region_is_where_the_plain_source_attends_to_the_words(group, tiny_pip
 
 
 def test_groups_keep_no_regions_unless_asked(make_cell):
-    assert not any(group.with_regions for group in make_groups([make_cell()]))
+    assert not plan_group([make_cell()]).with_regions
 
 
 @pytest.fixture

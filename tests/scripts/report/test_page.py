@@ -1,7 +1,6 @@
 import dataclasses
 import re
 import shutil
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripts.report.findings import Contrast, Finding
 from scripts.report.page import write_page
 from tests.scripts.report.page_browser import cell_of, choose_config, chromium, expect_cell, opened
 from tests.scripts.report.page_sweeps import (
@@ -21,16 +21,7 @@ from tests.scripts.report.page_sweeps import (
     make_results,
 )
 
-
-@dataclass(frozen=True)
-class Finding:
-    claim: str
-    verdict: str
-    text: str
-    command: str
-
-
-FINDINGS = (Finding("It works <b>well</b>", "confirmed", "By 0.1.", "p2p-report results/grid"),)
+FINDINGS = (Finding("It works <b>well</b>", "LPIPS", Contrast(-0.1, -0.2, -0.05, 4, 2), -1, "p2p-report results/grid"),)
 
 
 @pytest.fixture(scope="module")
