@@ -1,6 +1,7 @@
 """Pieces of text that all tables share: values, arrows, and LaTeX's special characters."""
 
 import math
+from collections.abc import Sequence
 
 from metrics.registry import Metric
 
@@ -14,6 +15,8 @@ _TEX = {
     "|": r"\textbar{}",
 }
 _ARROWS = {True: "↑", False: "↓", None: ""}
+_MOST_ROWS = 60
+"""Rows of a table that fit on a page."""
 _TEX_ARROWS = {True: r"$\uparrow$", False: r"$\downarrow$", None: ""}
 
 
@@ -41,3 +44,29 @@ def tex_head(metric: Metric) -> str:
 def escape(text: str) -> str:
     """Text for LaTeX."""
     return "".join(_TEX.get(character, character) for character in text)
+
+
+def tex_tables(title: str, note: str, left: int, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of one LaTeX `table`, or of several where there are many rows; needs booktabs.
+
+    Args:
+        title, note: its caption.
+        left: how many columns are aligned to the left.
+        heads: of the columns; these and all texts are LaTeX already.
+        rows: as many texts each.
+    """
+    lines = []
+    for at in range(0, len(rows), _MOST_ROWS):
+        lines += [
+            r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{f'{title}, continued.' if at else f'{title}. {note}'.strip()}}}\vspace{{2pt}}",
+            rf"\begin{{tabular}}{{@{{}}{'l' * left}{'r' * (len(heads) - left)}@{{}}}}",
+            r"\toprule",
+            " & ".join(heads) + r" \\",
+            r"\midrule",
+            *(" & ".join(row) + r" \\" for row in rows[at : at + _MOST_ROWS]),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    return lines

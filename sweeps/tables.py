@@ -14,7 +14,7 @@ from metrics.registry import METRICS, Metric
 from sweeps.configurations import KNOWN, configurations
 from sweeps.files import write_atomically
 from sweeps.provenance import mixtures
-from sweeps.table_text import arrow, escape, head, tex_head, value_text
+from sweeps.table_text import arrow, escape, head, tex_head, tex_tables, value_text
 
 NULLS = "_nulls"
 """Ends the columns that count the cells drawn without a value."""
@@ -75,26 +75,15 @@ def markdown(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
 
 
 def latex(table: pd.DataFrame, mixed: Sequence[str] = ()) -> str:
-    """A `summary_table` as LaTeX, one `table` a category, `mixed` in comments; needs booktabs."""
+    """A `summary_table` as LaTeX, a `table` or more a category, `mixed` in comments; needs booktabs."""
     parts = [f"% {line}" for line in ["\\usepackage{booktabs}", *_legend(table).splitlines(), *mixed]]
     settings, metrics = _setting_heads(table), _metrics(table)
     heads = [escape(name) for name in settings]
     heads += [tex_head(metric) for metric in metrics]
     for category, rows in table.groupby("category", sort=False):
         cells = _cells(rows, settings, metrics, lambda text: f"\\textbf{{{text}}}", escape)
-        lines = [" & ".join(row) + r" \\" for row in cells]
-        parts += [
-            r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape(str(category))}: means over prompt pairs and seeds.}}",
-            rf"\begin{{tabular}}{{{'l' * len(settings)}{'r' * len(metrics)}}}",
-            r"\toprule",
-            " & ".join(heads) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
+        note = "Means over prompt pairs and seeds."
+        parts += tex_tables(escape(str(category)), note, len(settings), heads, cells)
     return "\n".join(parts) + "\n"
 
 

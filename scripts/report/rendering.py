@@ -7,11 +7,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from metrics.registry import Metric
-from sweeps.table_text import escape, head, tex_head
+from sweeps.table_text import escape, head, tex_head, tex_tables
 
 DAGGER = "†"
-_MOST_ROWS = 60
-"""Rows of a table that fit on a page."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +62,8 @@ def latex(tables: Sequence[Table]) -> str:
     lines = [r"% \usepackage{booktabs}"]
     for table in tables:
         heads = [_latex_head(one) for one in table.heads]
-        for at in range(0, len(table.rows), _MOST_ROWS):
-            title = table.title if at == 0 else f"{table.title}, continued"
-            note = table.note if at == 0 else ""
-            lines += [
-                r"\begin{table}[htbp]\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-                rf"\caption{{{_tex(f'{title}. {note}'.strip())}}}\vspace{{2pt}}",
-                rf"\begin{{tabular}}{{@{{}}{'l' * table.left}{'r' * (len(heads) - table.left)}@{{}}}}",
-                r"\toprule",
-                " & ".join(heads) + r" \\",
-                r"\midrule",
-                *(" & ".join(map(_latex_entry, row)) + r" \\" for row in table.rows[at : at + _MOST_ROWS]),
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-            ]
+        rows = [[_latex_entry(entry) for entry in row] for row in table.rows]
+        lines += tex_tables(_tex(table.title), _tex(table.note), table.left, heads, rows)
     return "\n".join(lines) + "\n"
 
 

@@ -77,9 +77,9 @@ def test_latex_has_a_whole_tabular_a_category_and_escapes(summary):
     summary["category"] = summary["category"].replace("food", "50% food_&_drink #1")
     text = latex(summary_table(summary))
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\toprule") == 2
-    assert r"\caption{50\% food\_\&\_drink \#1:" in text
+    assert r"\caption{50\% food\_\&\_drink \#1. Means" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    columns = text.split(r"\begin{tabular}{")[1].split("}")[0]
+    columns = text.split(r"\begin{tabular}{@{}")[1].split("@{}}")[0]
     assert all(line.replace(r"\&", "").count("&") == len(columns) - 1 for line in rows)
     assert r"\textbf{28.00}" in text
     assert text.count("{") == text.count("}")
