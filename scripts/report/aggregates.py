@@ -18,12 +18,13 @@ _BY = ["category", "config_id", "metric"]
 
 
 def robustness(analysis: Analysis, results: Results) -> Made:
-    """The spread over seeds of each score."""
+    """The spread over seeds of each score. The CSV has a row a category and configuration, as that of the scores."""
     found = analysis.robustness
     metrics = [metric for metric in metrics_in_order(analysis, results) if metric.name in set(found["metric"])]
     note = "Standard deviation over seeds within a prompt pair, averaged over pairs; low is robust."
     tables = _tables("Spread over seeds", note, analysis, metrics, found)
-    return "Robustness over seeds", tables, found.join(settings(analysis), on="config_id")
+    wide = found.pivot(index=_BY[:2], columns="metric", values="value")[[metric.name for metric in metrics]]
+    return "Robustness over seeds", tables, wide.reset_index().join(settings(analysis), on="config_id")
 
 
 def wholes(analysis: Analysis, results: Results) -> Made:

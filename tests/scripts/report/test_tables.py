@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from metrics.registry import METRICS
-from scripts.report.analysis import ALL, Analysis
+from scripts.report.analysis import ALL, Analysis, analyse
 from scripts.report.rendering import Entry, Table, document, latex, markdown
 from scripts.report.tables import comparison, counts, leading_terms, recommendations, scores, shares, write_tables
 from scripts.report.views import categories_in_order, metrics_in_order, walks
+from tests.scripts.report.synthetic import synthetic_results
 
 
 def entries(table: Table) -> dict[str, list]:
@@ -170,6 +171,17 @@ def test_walks_vary_one_hyperparameter_through_a_centre(analysis):
     assert rows["cross_replace_steps"].to_list() == [0.2, 0.8]
     assert (rows["k"].astype(float) == 0.3).all()
     assert (rows["self_replace_steps"] == 0.2).all()
+
+
+def test_the_spreads_over_seeds_have_a_row_a_category_and_configuration(results, analysis, tmp_path):
+    write_tables(analysis, results, tmp_path)
+    table = pd.read_csv(tmp_path / "tables" / "robustness.csv").set_index(["category", "config_id"])
+    assert table.index.is_unique
+    for row in analysis.robustness.itertuples():
+        assert table.loc[(row.category, row.config_id), row.metric] == pytest.approx(row.value, rel=1e-5)
+    one_seed = synthetic_results(seeds=1)
+    write_tables(analyse(one_seed), one_seed, tmp_path)
+    assert not (tmp_path / "tables" / "robustness.csv").exists()
 
 
 def test_what_holds_of_a_configuration_as_a_whole_is_shown_where_it_is_known(results, analysis, tmp_path):
