@@ -164,8 +164,9 @@ def _write(
         pictures = None if options.publish is None else int(options.publish * 1e6)
         yield f"  page        {write_page(analysis, results, folder, findings, pictures)}"
     if options.publish is not None:
-        from scripts.report.publish import publish_sweeps
+        from scripts.report.publish import compress_tables, publish_sweeps
 
+        compress_tables(folder / "tables")
         publish_sweeps([*options.sweeps, *options.evidence], folder / "sweeps")
         yield f"  sweeps      {folder / 'sweeps'}"
     if options.wandb:

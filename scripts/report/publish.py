@@ -1,5 +1,6 @@
-"""Sweeps made small enough to be kept with a report: their cells and scores without pictures."""
+"""What makes a report small enough to be kept: its sweeps without pictures, and its largest tables compressed."""
 
+import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ import pandas as pd
 from scripts.report.results import read_results
 from sweeps.files import write_atomically
 
+LARGE = 1_000_000
+"""Bytes of a CSV table from which it is compressed."""
 _PICTURES = ("source_image", "target_image", "cycle_image")
 
 
@@ -33,6 +36,21 @@ def publish_sweeps(folders: Sequence[Path], out: Path) -> int:
         if len(results.aggregates):
             written += _write(results.aggregates, out / name / "aggregates" / "published.parquet")
     return written
+
+
+def compress_tables(folder: Path) -> None:
+    """Put `<table>.csv.gz`, which pandas reads as it is, in the place of every large `<table>.csv` of a folder.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for path in folder.glob("*.csv"):
+        compressed = path.with_suffix(".csv.gz")
+        if path.stat().st_size < LARGE:
+            compressed.unlink(missing_ok=True)
+            continue
+        write_atomically(compressed, gzip.compress(path.read_bytes(), mtime=0))
+        path.unlink()
 
 
 def _write(table: pd.DataFrame, path: Path) -> int:

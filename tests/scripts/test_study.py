@@ -51,7 +51,15 @@ def test_sweeps_run_one_after_the_other_and_then_the_report(run, called):
         assert {"launcher.workers=3", "results_dir=here", "sampler.num_inference_steps=50"} <= set(command)
     assert called.commands[-1] == ["scripts.report.command", "suggest", "here/oat"]
     grid, *others = (f"here/{name}" for name in study.EXPERIMENTS)
-    assert called.commands[-2][1:] == [grid, "--evidence", *others, "--out", "results/world", "--publish", "9"]
+    assert called.commands[-2][1:] == [
+        grid,
+        "--evidence",
+        *others,
+        "--out",
+        "results/world",
+        "--publish",
+        str(study.PICTURES_MB),
+    ]
     assert out.count("$ python -m ") == len(called.commands)
 
 
