@@ -91,7 +91,7 @@ class Finding(NamedTuple):
     @property
     def text(self) -> str:
         """The numbers in words."""
-        return f"{self.measure}: {self.difference}.{self.more}"
+        return f"{self.measure[0].upper()}{self.measure[1:]}: {self.difference}.{self.more}"
 
 
 def contrast(differences: pd.DataFrame) -> Contrast | None:
