@@ -32,8 +32,9 @@ PROPOSED_FOR = "faces"
 _GEOMETRY = ("structure_distance", "ssim")
 _WINDOWS = ("self_replace_steps", "cross_replace_steps")
 _PLACE = ["category", "pair", "seed"]
-_SWAP = "p2p-sweep -m +experiment=grid"
-_INVERT = "p2p-sweep -m +experiment=cycle cycle.mode=invert sweep.name=cycle-invert"
+_GRID = "p2p-sweep -m +experiment=grid"
+_SWAP = "p2p-sweep -m +experiment=cycle"
+_INVERT = "p2p-sweep -m +experiment=cycle-invert"
 _REWEIGHT = "p2p-sweep -m +experiment=reweight"
 
 
@@ -190,7 +191,7 @@ def _geometry(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
             f" Over the grid, within a source picture, self-replacement accounts for {first:.0%} of it and "
             f"cross-replacement for {second:.0%}.{_by_category(shares)}"
         )
-        yield Finding("Self-attention is what adapts geometry.", measure, found, 1, _SWAP, more)
+        yield Finding("Self-attention is what adapts geometry.", measure, found, 1, _GRID, more)
 
 
 def _shares(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -289,7 +290,8 @@ def _v_injection(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
                 measure = "cycle LPIPS, with V-injection less without, everything else alike"
                 more = f" The edit itself changes in LPIPS by {change}.{_by_category(error)}"
                 claim = f"V-injection improves cycle consistency (cycle.mode={mode}, layers {layers})."
-                yield Finding(claim, measure, found, -1, command, more)
+                own_command = _GRID if (mode, layers) == ("swap", "self") else command
+                yield Finding(claim, measure, found, -1, own_command, more)
 
 
 _TESTS: Sequence[Callable[[_Evidence, Analysis], Iterator[Finding]]] = (
