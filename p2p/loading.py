@@ -1,9 +1,11 @@
 """Loading of diffusion models; the only module of `p2p` that reads files."""
 
+import ctypes
 import importlib.resources
 import json
 import math
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ PIPELINE_FILES = (
     "vae/config.json",
     "scheduler/scheduler_config.json",
 )
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 _WITHOUT_CHECKER: Mapping[str, Any] = {
     "safety_checker": None,
@@ -124,6 +127,8 @@ def load_models(
     """
     check_dtype(dtype)
     where = resolve_device(device)
+    if where.type == "cpu":
+        keep_freed_memory()
     pipeline = _load_pipeline(locate_model(path, revision, config, lora), DTYPES[dtype])
     xl = isinstance(pipeline, diffusers.StableDiffusionXLPipeline)
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2) if xl else (pipeline.text_encoder,)
@@ -142,6 +147,17 @@ def load_models(
         device=where,
         dtype=DTYPES[dtype],
     )
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory that tensors free, for the next ones; does nothing but with glibc.
+
+    Handed back after every operation, its pages are zeroed anew for the next: a fifth of a small UNet's time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def load_tokenizer(folder: Path) -> Any:
