@@ -152,7 +152,7 @@ def load_models(
 def keep_freed_memory() -> None:
     """Have the C library keep the memory that tensors free, for the next ones; does nothing but with glibc.
 
-    Handed back after every operation, its pages are zeroed anew for the next: a fifth of a small UNet's time.
+    Handed back after every operation, its pages are zeroed anew for the next, which a small UNet's time shows.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
