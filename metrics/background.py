@@ -16,12 +16,11 @@ from metrics.images import check_pair
 from metrics.networks import PerceptualDistance
 from metrics.perceptual import lpips_map
 from metrics.pictures import EditPictures
-from metrics.pixel import ssim_map
+from metrics.pixel import Images, Sources, ssim_map
 from metrics.registry import Null
 from p2p.prompts import normalise
 from p2p.world.captions import parse
 
-Images = Float[Tensor, "batch 3 height width"]
 Masks = Bool[Tensor, "batch height width"]
 MaskedMeasure = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Two batches of pictures in [0, 1] and the pixels that count to one number a pair."""
@@ -43,33 +42,33 @@ def _named_factors(words: Sequence[str], prompt: str) -> frozenset[str]:
     return frozenset(factor for factor, value in parse(prompt).factors.items() if parts & {factor, value})
 
 
-def background_mse(first: Images, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
+def background_mse(first: Sources, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
     """Mean squared error of the pixels outside, in [0, 1]; 0 if they are equal."""
     check_pair(first, second)
     return mean_over((first - second).square().mean(1), outside)
 
 
-def background_psnr(first: Images, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
+def background_psnr(first: Sources, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio of the pixels outside in dB, -10 log10 of their MSE; infinite if they are equal."""
     return -10 * background_mse(first, second, outside).log10()
 
 
-def background_ssim(first: Images, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
+def background_ssim(first: Sources, second: Images, outside: Masks) -> Float[Tensor, " batch"]:
     """Mean over the pixels outside of SSIM's map, in [-1, 1]; 1 if they are equal."""
     return mean_over(ssim_map(first, _changed_outside(first, second, outside)), outside)
 
 
 def background_lpips(
-    network: PerceptualDistance, first: Images, second: Images, outside: Masks
+    network: PerceptualDistance, first: Sources, second: Images, outside: Masks
 ) -> Float[Tensor, " batch"]:
     """Mean over the pixels outside of LPIPS' map, each layer's resized to the picture; 0 if they are equal."""
     return mean_over(lpips_map(network, first, _changed_outside(first, second, outside)), outside)
 
 
-def _changed_outside(first: Images, second: Images, outside: Masks) -> Images:
+def _changed_outside(first: Sources, second: Images, outside: Masks) -> Images:
     """The second picture outside, the first inside."""
     check_pair(first, second)
-    _check_masks(first[:, 0], outside)
+    _check_masks(second[:, 0], outside)
     return torch.where(outside[:, None], second, first)
 
 

@@ -126,21 +126,29 @@ class Facts:
         """As `distances`, for pairs of pictures with the pixels that count."""
         device, values = self.networks.device, list[float]()
         for rows in self._batches(range(len(triples)), lambda i: triples[i][0].shape):
-            first, second, pixels = (torch.stack([triples[i][side] for i in rows]).to(device) for side in range(3))
-            values += measure(to_unit_range(first), to_unit_range(second), pixels).tolist()
+            first, second = self._pair([triples[i][:2] for i in rows])
+            pixels = torch.stack([triples[i][2] for i in rows]).to(device)
+            values += measure(first, second, pixels).tolist()
         return values
 
     def distances(
         self, pairs: Sequence[tuple[Tensor, Tensor]], measure: Callable[[Tensor, Tensor], Tensor]
     ) -> list[float]:
-        """A distance for each pair of stored pictures, which `measure` gets as floats in [0, 1]."""
+        """A distance for each pair of stored pictures, which `measure` gets as floats in [0, 1].
+
+        A first picture that all pairs of a batch share comes to it once.
+        """
         values: list[float] = []
         for rows in self._batches(range(len(pairs)), lambda i: pairs[i][0].shape):
-            first, second = (
-                to_unit_range(torch.stack([pairs[i][side] for i in rows]).to(self.networks.device)) for side in (0, 1)
-            )
-            values += measure(first, second).tolist()
+            values += measure(*self._pair([pairs[i] for i in rows])).tolist()
         return values
+
+    def _pair(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        first, second = zip(*pairs, strict=True)
+        shared = all(picture is first[0] for picture in first)
+        both = (torch.stack(side).to(self.networks.device) for side in (first[:1] if shared else first, second))
+        one, other = (to_unit_range(pictures) for pictures in both)
+        return one, other
 
     @cached_property
     def _asks(self) -> dict[tuple[str, str], Ask | Null]:

@@ -26,14 +26,17 @@ def check_picture(name: str, picture: Tensor) -> None:
 
 
 def check_pair(first: Tensor, second: Tensor) -> None:
-    """Raise ValueError unless both are floats in [0, 1] of one shape (batch, 3, height, width)."""
+    """Raise ValueError unless both are floats in [0, 1] of one shape (batch, 3, height, width).
+
+    The first may be one picture for all of the second.
+    """
     for images in (first, second):
         if not images.is_floating_point() or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images: expected floats (batch, 3, height, width) in [0, 1], got {describe(images)}")
         low, high = images.aminmax()
         if not (low >= 0 and high <= 1):
             raise ValueError(f"images: expected values in [0, 1], got {float(low):g} to {float(high):g}")
-    if first.shape != second.shape:
+    if first.shape[1:] != second.shape[1:] or len(first) not in (1, len(second)):
         raise ValueError(f"images: expected two of one shape, got {tuple(first.shape)} and {tuple(second.shape)}")
 
 

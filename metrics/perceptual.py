@@ -12,17 +12,17 @@ from metrics.networks import PerceptualDistance
 
 def lpips(
     network: PerceptualDistance,
-    first: Float[Tensor, "batch 3 height width"],
+    first: Float[Tensor, "#batch 3 height width"],
     second: Float[Tensor, "batch 3 height width"],
 ) -> Float[Tensor, " batch"]:
     """LPIPS (Zhang et al., 2018) of pictures in [0, 1]; the network reads them in [-1, 1]. 0 if they are equal."""
     check_pair(first, second)
-    return network.module(first * 2 - 1, second * 2 - 1).reshape(len(first))
+    return network.module(first * 2 - 1, second * 2 - 1).reshape(len(second))
 
 
 def lpips_map(
     network: PerceptualDistance,
-    first: Float[Tensor, "batch 3 height width"],
+    first: Float[Tensor, "#batch 3 height width"],
     second: Float[Tensor, "batch 3 height width"],
 ) -> Float[Tensor, "batch height width"]:
     """LPIPS by pixel, `spatial` in the lpips package: each layer's map resized to the picture's size, and summed."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from metrics.images import check_pair
 
 Images = Float[Tensor, "batch 3 height width"]
+Sources = Float[Tensor, "#batch 3 height width"]
+"""As many, or one for all of them."""
 Measure = Callable[[Tensor, Tensor], Tensor]
 """Two batches of pictures in [0, 1] to one number a pair."""
 
@@ -18,7 +20,7 @@ _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def ssim(first: Images, second: Images) -> Float[Tensor, " batch"]:
+def ssim(first: Sources, second: Images) -> Float[Tensor, " batch"]:
     """Structural similarity (Wang et al., 2004) of pictures in [0, 1], as torchmetrics has it; in [-1, 1], 1 if equal.
 
     11 x 11 Gaussian window of sigma 1.5, edges mirrored, mean over all pixels and channels. The blur is two matrix
@@ -27,7 +29,7 @@ def ssim(first: Images, second: Images) -> Float[Tensor, " batch"]:
     return ssim_map(first, second).flatten(1).mean(1)
 
 
-def ssim_map(first: Images, second: Images) -> Float[Tensor, "batch height width"]:
+def ssim_map(first: Sources, second: Images) -> Float[Tensor, "batch height width"]:
     """`ssim` before the mean over pixels."""
     check_pair(first, second)
     rows, columns = (_blur_matrix(first.shape[side]).to(first) for side in (2, 3))
@@ -40,12 +42,12 @@ def ssim_map(first: Images, second: Images) -> Float[Tensor, "batch height width
     return (luminance * contrast).mean(1)
 
 
-def psnr(first: Images, second: Images) -> Float[Tensor, " batch"]:
+def psnr(first: Sources, second: Images) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio of pictures in [0, 1], in dB; infinite if they are equal."""
     return -10 * mse(first, second).log10()
 
 
-def mse(first: Images, second: Images) -> Float[Tensor, " batch"]:
+def mse(first: Sources, second: Images) -> Float[Tensor, " batch"]:
     """Mean squared error of pictures in [0, 1], in [0, 1]; 0 if they are equal."""
     check_pair(first, second)
     return (first - second).square().flatten(1).mean(1)

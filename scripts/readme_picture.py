@@ -26,7 +26,7 @@ def main(folder: Path = Path("results/quickstart"), out: Path = Path("results/qu
         first = cells.iloc[0]
         caption = f"{first['source_prompt']} -> {first['target_prompt']}"
         rows.append(SheetRow(caption, folder / first["source_image"], tuple(map(edits.get, CONFIGURATIONS.values()))))
-    draw_sheet(Sheet("Edits of the quickstart", tuple(CONFIGURATIONS), tuple(rows), ())).save(out, optimize=True)
+    draw_sheet(Sheet("Edits of the quickstart", tuple(CONFIGURATIONS), tuple(rows), ())).save(out)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def write_contact_sheets(summary: pd.DataFrame, folder: Path) -> list[Path]:
         name = re.sub(r"[^\w.-]+", "_", str(category))
         path = folder / "figures" / f"{name}.png"
         buffer = io.BytesIO()
-        draw_sheet(plan_sheet(str(category), cells, folder)).save(buffer, format="PNG", optimize=True)
+        draw_sheet(plan_sheet(str(category), cells, folder)).save(buffer, format="PNG")
         write_atomically(path, buffer.getvalue())
         written.append(path)
     if not written and len(summary):

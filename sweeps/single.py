@@ -142,7 +142,7 @@ def _pictures(drawn: Drawn) -> list[Tensor]:
 def _save(path: Path, rows: Sequence[Sequence[Captioned]], alone: bool = False) -> None:
     buffer = io.BytesIO()
     image = to_image(rows[0][0].picture) if alone else draw_strips(rows)
-    image.save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())
 
 
