@@ -131,8 +131,9 @@ def denoise(
         negative_prompt_embeds: of the negative prompt.
         latents: where the streams start, standard normal: the plan's starts.
         guidance_scale: classifier-free guidance; 1.0 is off.
-        batch_size: edited latents per UNet call, above 1 rounded up to a multiple of four. Roots run alone and
-            batches are padded to this size, so that a picture's bits do not depend on its companions.
+        batch_size: edited latents per UNet call, above 1 rounded up to an even number, without guidance to a multiple
+            of four. Roots run alone and batches are padded to this size, so that a picture's bits do not depend on its
+            companions.
         callback: told of each step.
     """
     compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
@@ -150,7 +151,7 @@ def denoise(
             pixels = models.blend_pixels(latents.shape[2:])
             batches = [
                 Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
-                for rows in _batches(segment, batch_size)
+                for rows in _batches(segment, batch_size, samples)
             ]
             for step in segment.steps:
                 timestep = scheduler.timesteps[step]
@@ -172,12 +173,17 @@ def denoise(
 def decode_latents(
     models: Models, latents: Float[Tensor, "pictures channels height width"]
 ) -> UInt8[Tensor, "pictures 3 height width"]:
-    """Pictures of latents, 8 bits, decoded one by one, so that one's bits do not depend on the others."""
-    scale = models.vae.config.scaling_factor
-    latents = latents.to(models.vae.dtype) / scale
-    decoded = [models.vae.decode(one[None]).sample for one in latents]
-    pictures = (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
-    return (pictures.float() * 255).round().to(torch.uint8)
+    """Pictures of latents, 8 bits, decoded in blocks of one size, so that one's bits do not depend on the others.
+
+    A block has four pictures, or fewer where four are more than 512 x 512 pixels, which bounds the memory.
+    """
+    pixels = math.prod(latents.shape[2:]) * models.vae_scale_factor**2
+    size = max(1, min(4, 512**2 // pixels))
+    latents = latents.to(models.vae.dtype) / models.vae.config.scaling_factor
+    missing = -len(latents) % size
+    blocks = torch.cat([latents, latents[-1:].expand(missing, -1, -1, -1)]).split(size)
+    decoded = torch.cat([models.vae.decode(block).sample for block in blocks])[: len(latents)]
+    return ((decoded / 2 + 0.5).clamp(0, 1).float() * 255).round().to(torch.uint8)
 
 
 def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
@@ -240,13 +246,15 @@ def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
     return negative + guidance_scale * (conditional - negative)
 
 
-def _batches(segment: Segment, batch_size: int) -> Iterator[list[int]]:
+def _batches(segment: Segment, batch_size: int, samples: int) -> Iterator[list[int]]:
     """Nodes of each UNet call, parents before children: roots alone, others padded with their last.
 
-    Matrix products go through rows in blocks of four and round the rest differently, so sizes are whole blocks.
+    Matrix products go through rows, `samples` a node, in blocks of four and round the rest differently, so sizes are
+    whole blocks.
     """
+    block = 4 // samples
     if batch_size > 1:
-        batch_size = math.ceil(batch_size / 4) * 4
+        batch_size = math.ceil(batch_size / block) * block
     depth: list[int] = []
     for node in segment.nodes:
         depth.append(0 if node.is_root else 1 if node.parent is None else depth[node.parent] + 1)

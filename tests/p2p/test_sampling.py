@@ -98,7 +98,8 @@ def test_plain_streams_equal_diffusers(tiny_pipeline, models, prompts, guidance)
     torch.testing.assert_close(drawn.latents, expected, rtol=0, atol=1e-9)
 
 
-def test_a_picture_s_bits_do_not_depend_on_its_companions(tiny_pipeline, prompts):
+@pytest.mark.parametrize(("batch_size", "guidance"), [(2, GUIDANCE), (3, GUIDANCE), (6, GUIDANCE), (3, 1.0)])
+def test_a_picture_s_bits_do_not_depend_on_its_companions(tiny_pipeline, prompts, batch_size, guidance):
     from p2p.loading import load_models
 
     models = load_models(str(tiny_pipeline), dtype="float32", device="cpu")
@@ -107,9 +108,9 @@ def test_a_picture_s_bits_do_not_depend_on_its_companions(tiny_pipeline, prompts
     ]
     refine = Edit(k=0.2).resolve(prompts[0], prompts[2])
     streams = [Stream(prompts[0]), *(Stream(prompts[1], 0, edit) for edit in edits), Stream(prompts[2], 0, refine)]
-    together = draw(models, streams).latents
+    together = draw(models, streams, batch_size, guidance).latents
     for i in range(1, len(streams)):
-        alone = draw(models, [streams[0], streams[i]]).latents
+        alone = draw(models, [streams[0], streams[i]], batch_size, guidance).latents
         assert torch.equal(alone[0], together[0])
         assert torch.equal(alone[1], together[i])
 
@@ -189,6 +190,25 @@ def test_decoded_pictures_are_8_bits(models):
     pictures = decode_latents(models, prepare_latents(models, 0, 64, 64))
     assert pictures.shape == (1, 3, 64, 64)
     assert pictures.dtype == torch.uint8
+
+
+def test_a_decoded_picture_s_bits_do_not_depend_on_the_others(tiny_pipeline):
+    from p2p.loading import load_models
+
+    models = load_models(str(tiny_pipeline), dtype="float32", device="cpu")
+    latents = torch.cat([prepare_latents(models, seed, 64, 64) for seed in range(6)])
+    together = decode_latents(models, latents)
+    assert torch.equal(together.flip(0), decode_latents(models, latents.flip(0)))
+    for picture, alone in zip(together, latents, strict=True):
+        assert torch.equal(picture, decode_latents(models, alone[None])[0])
+
+
+@pytest.mark.parametrize(("side", "blocks"), [(64, [4, 4]), (320, [2, 2, 2]), (512, [1, 1, 1, 1, 1])])
+def test_pictures_are_decoded_in_blocks_of_bounded_size(models, monkeypatch, side, blocks):
+    decode, seen = models.vae.decode, []
+    monkeypatch.setattr(models.vae, "decode", lambda block: seen.append(len(block)) or decode(block))
+    decode_latents(models, prepare_latents(models, 0, side, side).expand(5, -1, -1, -1))
+    assert seen == blocks
 
 
 def test_an_unknown_scheduler_is_refused(models):
