@@ -1,11 +1,12 @@
 """Shared prefixes: streams merged into a tree over the steps.
 
 The state of a stream before a step (latents and word maps) is decided by what its controls were in the steps before.
-Streams of one prompt whose controls agree up to a step are one node of the tree until then, exactly.
+Streams of one prompt whose controls agree up to a step are one node of the tree until then, exactly. Nodes that differ
+in their local blend alone still share a step's prediction wherever the blend has left their latents equal.
 """
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,12 +22,14 @@ class Node(NamedTuple):
         origin: its node in the segment before; in the first segment the start it comes from.
         parent: the node of its own segment from which it takes attention, values or latents; None if it takes nothing.
         is_root: whether its streams have no parent at all.
+        family: the same number in nodes of a segment that differ in their local blend, or in their latents, alone.
     """
 
     stream: int
     origin: int
     parent: int | None
     is_root: bool
+    family: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ class Plan:
 
     @property
     def num_latents(self) -> int:
-        """How many latents are denoised by a step, over all steps; UNet samples without guidance, half those with."""
+        """How many latents are denoised by a step, over all steps; UNet samples without guidance, half those with.
+
+        At most: local blends that leave latents equal spare some.
+        """
         return sum(len(segment.steps) * len(segment.nodes) for segment in self.segments)
 
 
@@ -99,11 +105,12 @@ def plan_streams(
         for stream in streams
     ]
     cuts = sorted({0, num_inference_steps}.union(*({start, stop} for line in timelines for start, stop, _ in line)))
+    blends = {number for part, number in parts.items() if isinstance(part, tuple) and part[0] == "blend"}
     before: Sequence[int] = starts if starts is not None else [0] * len(streams)
     segments = []
     for start, stop in itertools.pairwise(cuts):
         active = [tuple(part for first, last, part in line if first <= start < last) for line in timelines]
-        segments.append(_merge(range(start, stop), streams, before, active, merge_edits))
+        segments.append(_merge(range(start, stop), streams, before, active, blends, merge_edits))
         before = segments[-1].node_of
     return Plan(tuple(streams), num_inference_steps, tuple(segments), watch_words)
 
@@ -113,10 +120,12 @@ def _merge(
     streams: Sequence[Stream],
     before: Sequence[int],
     active: Sequence[tuple[int, ...]],
+    blends: Collection[int],
     merge_edits: bool,
 ) -> Segment:
     """The nodes of a segment: distinct origin, prompt, controls, and parent's node where there are controls."""
     known: dict[Hashable, int] = {}
+    families: dict[Hashable, int] = {}
     nodes: list[Node] = []
     node_of: list[int] = []
     for i, stream in enumerate(streams):
@@ -125,7 +134,9 @@ def _merge(
         own = None if merge_edits or is_root else i
         place = known.setdefault((before[i], stream.prompt.text, is_root, parent, active[i], own), len(nodes))
         if place == len(nodes):
-            nodes.append(Node(i, before[i], parent, is_root))
+            controls = tuple(part for part in active[i] if part not in blends)
+            family = (stream.prompt.text, is_root, parent if controls else None, controls, own)
+            nodes.append(Node(i, before[i], parent, is_root, families.setdefault(family, len(families))))
         node_of.append(place)
     return Segment(steps, tuple(nodes), tuple(node_of))
 

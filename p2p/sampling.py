@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from p2p.attention import StepControl, StepMemory, attention_control
 from p2p.blend import blend_streams
 from p2p.loading import Models
-from p2p.plan import Plan, Segment
+from p2p.plan import Node, Plan, Segment
 from p2p.prompts import Prompt
 from p2p.streams import CompiledStream, compile_streams
 
@@ -33,7 +33,7 @@ class Step(NamedTuple):
         number: of the step just done, from 0.
         latents: (nodes, channels, height, width), blended; nodes are the plan's in this step.
         word_maps: for each node as in `Denoised`, summed so far.
-        unet_samples: how many latents went through the UNet in this step.
+        unet_samples: how many latents went through the UNet in this step (padding of batches not counted).
     """
 
     number: int
@@ -139,7 +139,7 @@ def denoise(
     compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
     latents = latents * scheduler.init_noise_sigma
     word_maps: list[Tensor | None] = [None] * len(latents)
-    samples, memory = 1 + (guidance_scale != 1.0), StepMemory()
+    samples, memory, unet_samples = 1 + (guidance_scale != 1.0), StepMemory(), 0
     with attention_control(models.unet):
         for segment in plan.segments:
             origins = [node.origin for node in segment.nodes]
@@ -149,24 +149,32 @@ def denoise(
             embeds = prompt_embeds.rows([node.stream for node in segment.nodes])
             negative = negative_prompt_embeds if guidance_scale != 1.0 else None
             pixels = models.blend_pixels(latents.shape[2:])
-            batches = [
-                Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
-                for rows in _batches(segment, batch_size, samples)
-            ]
+            shared: list[int] = []
+            batches: list[Batch] = []
             for step in segment.steps:
                 timestep = scheduler.timesteps[step]
                 memory.clear()
+                first = _first_alike(segment.nodes, latents)
+                if first != shared:
+                    shared = first
+                    batches = [
+                        Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
+                        for rows in _batches(segment, shared, batch_size, samples)
+                    ]
                 model_input = scheduler.scale_model_input(latents, timestep)
                 noise_pred = torch.empty_like(latents)
                 for batch in batches:
                     pred = _predict(models, batch, model_input, timestep, negative)
                     noise_pred[batch.rows] = pred if negative is None else _guide(pred, guidance_scale)
-                latents = scheduler.step(noise_pred, timestep, latents).prev_sample
+                latents = scheduler.step(noise_pred[shared], timestep, latents).prev_sample
+                memory.share_word_maps(shared)
                 word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
                 latents = blend_streams(latents, nodes, word_maps, step)
-                callback(Step(step, latents, word_maps, len(nodes) * samples))
+                taken = len(set(shared)) * samples
+                unet_samples += taken
+                callback(Step(step, latents, word_maps, taken))
     leaves = list(plan.segments[-1].node_of)
-    return Denoised(latents[leaves], plan.num_latents * samples, [word_maps[leaf] for leaf in leaves], compiled)
+    return Denoised(latents[leaves], unet_samples, [word_maps[leaf] for leaf in leaves], compiled)
 
 
 @torch.no_grad()
@@ -175,8 +183,16 @@ def decode_latents(
 ) -> UInt8[Tensor, "pictures 3 height width"]:
     """Pictures of latents, 8 bits, decoded in blocks of one size, so that one's bits do not depend on the others.
 
-    A block has four pictures, or fewer where four are more than 512 x 512 pixels, which bounds the memory.
+    A block has four pictures, or fewer where four are more than 512 x 512 pixels, which bounds the memory. Equal
+    latents are decoded once.
     """
+    first = first_equal(latents, [None] * len(latents))
+    distinct = sorted(set(first))
+    decoded = _decode(models, latents[distinct])
+    return decoded[[distinct.index(i) for i in first]]
+
+
+def _decode(models: Models, latents: Tensor) -> Tensor:
     pixels = math.prod(latents.shape[2:]) * models.vae_scale_factor**2
     size = max(1, min(4, 512**2 // pixels))
     latents = latents.to(models.vae.dtype) / models.vae.config.scaling_factor
@@ -246,8 +262,22 @@ def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
     return negative + guidance_scale * (conditional - negative)
 
 
-def _batches(segment: Segment, batch_size: int, samples: int) -> Iterator[list[int]]:
-    """Nodes of each UNet call, parents before children: roots alone, others padded with their last.
+def _first_alike(nodes: Sequence[Node], latents: Tensor) -> list[int]:
+    """For each node the first whose prediction it shares: of its family, with equal latents; parents keep their own."""
+    parents = {node.parent for node in nodes}
+    kinds = [(node.family, i if i in parents else None) for i, node in enumerate(nodes)]
+    return first_equal(latents, kinds) if len(set(kinds)) < len(kinds) else list(range(len(kinds)))
+
+
+def first_equal(latents: Tensor, kinds: Sequence[Hashable]) -> list[int]:
+    """For each of some latents the place of the first of its kind with the same bits."""
+    rows = latents.contiguous().view(torch.uint8).flatten(1).cpu().numpy()
+    first: dict[Hashable, int] = {}
+    return [first.setdefault((kinds[i], row.tobytes()), i) for i, row in enumerate(rows)]
+
+
+def _batches(segment: Segment, shared: Sequence[int], batch_size: int, samples: int) -> Iterator[list[int]]:
+    """Nodes of each UNet call, parents before children: roots alone, others padded with their last; shared ones once.
 
     Matrix products go through rows, `samples` a node, in blocks of four and round the rest differently, so sizes are
     whole blocks.
@@ -259,7 +289,7 @@ def _batches(segment: Segment, batch_size: int, samples: int) -> Iterator[list[i
     for node in segment.nodes:
         depth.append(0 if node.is_root else 1 if node.parent is None else depth[node.parent] + 1)
     for level in range(max(depth, default=-1) + 1):
-        members = [i for i, d in enumerate(depth) if d == level]
+        members = [i for i, d in enumerate(depth) if d == level and shared[i] == i]
         size = batch_size if level else 1
         for start in range(0, len(members), size):
             rows = members[start : start + size]

@@ -144,7 +144,8 @@ class Runner:
         rows, edits = [], []
         samples = group.samples_by_cell()
         for i, cell in enumerate(group.cells):
-            cost = {"unet_samples": samples[i], "wall_s": drawn.wall_s * samples[i] / sum(samples)}
+            share = samples[i] / sum(samples)
+            cost = {"unet_samples": drawn.unet_samples * share, "wall_s": drawn.wall_s * share}
             target, cycle = drawn.targets[i], drawn.cycles[i]
             if drawn.source is None:
                 rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}", drawn.batch_size), **cost})
@@ -268,7 +269,7 @@ def _denoise(
 ) -> Denoised:
     embeds, negative = embed_streams(models, [stream.prompt for stream in plan.streams], sampler.negative_prompt)
     scheduler = make_scheduler(models, sampler.scheduler, sampler.num_inference_steps)
-    return denoise(
+    drawn = denoise(
         models,
         scheduler,
         plan,
@@ -279,6 +280,9 @@ def _denoise(
         batch_size,
         lambda step: progress(step.unet_samples),
     )
+    planned = plan.num_latents * (1 + (sampler.guidance_scale != 1.0))
+    progress(planned - drawn.unet_samples)  # what equal latents have spared
+    return drawn
 
 
 def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:

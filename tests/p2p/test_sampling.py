@@ -126,6 +126,32 @@ def test_a_chain_of_equal_windows_returns_the_source(models, tokenizer):
     assert float((drawn[1] - drawn[0]).abs().max()) > 1e-3
 
 
+def test_edits_share_predictions_while_their_local_blend_leaves_latents_equal(models, prompts):
+    """k=0 blends nothing and is one with no blend to the end; a first blend acts after its step's prediction."""
+    ks, start = (None, 0.0, 0.9), 2 / STEPS
+    edits = [
+        Edit(k=k, self_replace_steps=0.5, local_blend=LocalBlend(start_blend=start)).resolve(*prompts[:2]) for k in ks
+    ]
+    streams = [Stream(prompts[0]), *(Stream(prompts[1], 0, edit) for edit in edits)]
+    counted = []
+    register = models.unet.register_forward_pre_hook(lambda module, args: counted.append(len(args[0])))
+    try:
+        shared = draw(models, streams, batch_size=1)
+    finally:
+        register.remove()
+    assert sum(counted) == shared.unet_samples == 2 * (STEPS + 3 + 2 * (STEPS - 3))
+    embeds, negative = embed_streams(models, [stream.prompt for stream in streams], "")
+    plan = plan_streams(streams, STEPS, merge_edits=False)
+    stepper, latents = make_scheduler(models, "ddim", STEPS), prepare_latents(models, 7, 64, 64)
+    alone = denoise(models, stepper, plan, embeds, negative, latents, GUIDANCE, 1)
+    assert alone.unet_samples == 2 * 4 * STEPS
+    assert torch.equal(shared.latents, alone.latents)
+    assert torch.equal(shared.latents[1], shared.latents[2])
+    assert not torch.equal(shared.latents[1], shared.latents[3])
+    for some, other in zip(shared.word_maps, alone.word_maps, strict=True):
+        assert torch.equal(some, other)
+
+
 def test_every_node_costs_two_samples_a_step_under_guidance(models, prompts):
     edit, later = (Edit(self_replace_steps=window).resolve(*prompts[:2]) for window in (0, [0.25, 0.5]))
     streams = [Stream(prompts[0]), Stream(prompts[1], 0, edit), Stream(prompts[1], 0, later)]
@@ -207,8 +233,13 @@ def test_a_decoded_picture_s_bits_do_not_depend_on_the_others(tiny_pipeline):
 def test_pictures_are_decoded_in_blocks_of_bounded_size(models, monkeypatch, side, blocks):
     decode, seen = models.vae.decode, []
     monkeypatch.setattr(models.vae, "decode", lambda block: seen.append(len(block)) or decode(block))
-    decode_latents(models, prepare_latents(models, 0, side, side).expand(5, -1, -1, -1))
+    latents = torch.cat([prepare_latents(models, seed, side, side) for seed in range(5)])
+    decode_latents(models, latents)
     assert seen == blocks
+    seen.clear()
+    pictures = decode_latents(models, latents[[0, 1, 0, 0, 1]])
+    assert sum(seen) == max(blocks[0], 2), "equal latents are decoded once"
+    assert torch.equal(pictures[[0, 1]], pictures[[2, 4]])
 
 
 def test_an_unknown_scheduler_is_refused(models):
