@@ -76,8 +76,8 @@ class Progress:
     def _log(self) -> None:
         self._logged = time.monotonic()
         rate = self.taken / max(self._logged - self._start, 1e-9)
-        left = max(self.unet_samples - self.taken, 0) / rate if rate else 0.0
-        print(f"{self.name}: {self._text()}, {duration(left)} left", file=self.stream, flush=True)
+        left = f", {duration(max(self.unet_samples - self.taken, 0) / rate)} left" if rate else ""
+        print(f"{self.name}: {self._text()}{left}", file=self.stream, flush=True)
 
 
 def duration(seconds: float) -> str:

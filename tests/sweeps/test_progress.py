@@ -38,6 +38,14 @@ def test_a_log_gets_a_plain_line_at_the_end_and_now_and_then(monkeypatch):
     assert len(stream.getvalue().splitlines()) == 1 + 4
 
 
+def test_a_log_before_the_first_picture_tells_no_time(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(module, "LOG_EVERY_S", 0.0)
+    with Progress("grid", 3, 60, stream) as progress:
+        progress.sampled(0)
+    assert stream.getvalue() == "grid: 0/3 cells, 0/60 UNet samples, 0 samples/s\n"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(3, "3 s"), (200, "3:20 min"), (3600 * 5 + 240, "5:04 h"), (86400 * 3.2, "3.2 days")]
 )
