@@ -17,7 +17,7 @@ def lpips(
 ) -> Float[Tensor, " batch"]:
     """LPIPS (Zhang et al., 2018) of pictures in [0, 1]; the network reads them in [-1, 1]. 0 if they are equal."""
     check_pair(first, second)
-    return network.module(first * 2 - 1, second * 2 - 1).reshape(len(second))
+    return _differing(first, second) * network.module(first * 2 - 1, second * 2 - 1).reshape(len(second))
 
 
 def lpips_map(
@@ -25,9 +25,17 @@ def lpips_map(
     first: Float[Tensor, "#batch 3 height width"],
     second: Float[Tensor, "batch 3 height width"],
 ) -> Float[Tensor, "batch height width"]:
-    """LPIPS by pixel, `spatial` in the lpips package: each layer's map resized to the picture's size, and summed."""
+    """LPIPS by pixel, `spatial` in the lpips package: each layer's map resized to the picture's size, and summed.
+
+    0 everywhere if they are equal.
+    """
     check_pair(first, second)
     spatial: Any = copy.copy(network.module)  # shares the weights
     spatial.spatial = True
     maps: Tensor = spatial(first * 2 - 1, second * 2 - 1)
-    return maps[:, 0]
+    return _differing(first, second)[:, None, None] * maps[:, 0]
+
+
+def _differing(first: Tensor, second: Tensor) -> Tensor:
+    """1 for each second picture that is not its first, else 0: a batch of one is convolved with other roundings."""
+    return (first != second).flatten(1).any(1).to(second)

@@ -79,9 +79,9 @@ class StepMemory:
     kept: dict[tuple[str, int], Kept] = field(default_factory=dict)
     word_maps: dict[int, Tensor] = field(default_factory=dict)
 
-    def share_word_maps(self, first: Sequence[int]) -> None:
-        """Give each stream the word maps of the first that it is one with."""
-        self.word_maps = {i: self.word_maps[place] for i, place in enumerate(first) if place in self.word_maps}
+    def share_word_maps(self, leaders: Sequence[int]) -> None:
+        """Give each stream its leader's word maps."""
+        self.word_maps = {i: self.word_maps[leader] for i, leader in enumerate(leaders) if leader in self.word_maps}
 
     def clear(self) -> None:
         """Forget the step."""

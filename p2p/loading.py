@@ -109,7 +109,7 @@ def load_models(
     device: str = "auto",
     blend_resolution: int | None = None,
 ) -> Models:
-    """Load a Stable Diffusion or SDXL pipeline's parts.
+    """Load a Stable Diffusion or SDXL pipeline's parts; on the CPU the process keeps freed memory from then on.
 
     Args:
         path: a folder as `save_pretrained` writes it, `pkg://package/folder`, a hub id, or a .safetensors checkpoint.
@@ -127,8 +127,6 @@ def load_models(
     """
     check_dtype(dtype)
     where = resolve_device(device)
-    if where.type == "cpu":
-        keep_freed_memory()
     pipeline = _load_pipeline(locate_model(path, revision, config, lora), DTYPES[dtype])
     xl = isinstance(pipeline, diffusers.StableDiffusionXLPipeline)
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2) if xl else (pipeline.text_encoder,)
@@ -136,6 +134,8 @@ def load_models(
         part.to(where).eval().requires_grad_(False)
     if xl and dtype == "float16" and pipeline.vae.config.force_upcast:
         pipeline.vae.float()  # SDXL's autoencoder overflows in half precision
+    if where.type == "cpu":
+        keep_freed_memory()
     return Models(
         tokenizers=(pipeline.tokenizer, pipeline.tokenizer_2) if xl else (pipeline.tokenizer,),
         text_encoders=encoders,
@@ -150,7 +150,7 @@ def load_models(
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep the memory that tensors free, for the next ones; does nothing but with glibc.
+    """Have the C library keep the memory that tensors of this process free, for the next ones; only glibc does.
 
     Handed back after every operation, its pages are zeroed anew for the next, which a small UNet's time shows.
     """

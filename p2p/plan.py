@@ -13,6 +13,9 @@ from typing import NamedTuple
 from p2p.edits import DEFAULT, Edit, Window
 from p2p.streams import Stream, cross_window, step_window
 
+Part = tuple[Hashable, ...]
+"""What decides a control's effect in its window: its name and its settings."""
+
 
 class Node(NamedTuple):
     """Latents denoised once for all streams that agree up to the end of a segment.
@@ -22,7 +25,7 @@ class Node(NamedTuple):
         origin: its node in the segment before; in the first segment the start it comes from.
         parent: the node of its own segment from which it takes attention, values or latents; None if it takes nothing.
         is_root: whether its streams have no parent at all.
-        family: the same number in nodes of a segment that differ in their local blend, or in their latents, alone.
+        family: nodes of one family with equal latents have equal predictions; they differ in their local blend alone.
     """
 
     stream: int
@@ -96,7 +99,7 @@ def plan_streams(
     for i, stream in enumerate(streams):
         if stream.parent is not None and not 0 <= stream.parent < i:
             raise ValueError(f"stream {i} has parent {stream.parent}; parents come before their children")
-    parts: dict[Hashable, int] = {}
+    parts: dict[Part, int] = {}
     timelines = [
         [
             (steps.start, steps.stop, parts.setdefault(part, len(parts)))
@@ -105,7 +108,7 @@ def plan_streams(
         for stream in streams
     ]
     cuts = sorted({0, num_inference_steps}.union(*({start, stop} for line in timelines for start, stop, _ in line)))
-    blends = {number for part, number in parts.items() if isinstance(part, tuple) and part[0] == "blend"}
+    blends = {number for part, number in parts.items() if part[0] == "blend"}
     before: Sequence[int] = starts if starts is not None else [0] * len(streams)
     segments = []
     for start, stop in itertools.pairwise(cuts):
@@ -141,13 +144,13 @@ def _merge(
     return Segment(steps, tuple(nodes), tuple(node_of))
 
 
-def _controls(edit: Edit | None, num_inference_steps: int) -> Iterator[tuple[range, Hashable]]:
+def _controls(edit: Edit | None, num_inference_steps: int) -> Iterator[tuple[range, Part]]:
     """What an edit does, as windows of steps and what decides its effect in them; windows without steps left out."""
     if edit is None:
         return
     inject, limit = edit.v_inject, edit.self_replace_max_pixels
     values = ("values", inject.layers, inject.tokens, inject.weight, edit.kind, limit)
-    controls: list[tuple[range, Hashable]] = [
+    controls: list[tuple[range, Part]] = [
         *_cross_controls(edit, num_inference_steps),
         (step_window(edit.self_replace_steps, num_inference_steps), ("self", limit)),
         (step_window(edit.v_inject_steps, num_inference_steps), values),
@@ -163,7 +166,7 @@ def _controls(edit: Edit | None, num_inference_steps: int) -> Iterator[tuple[ran
             yield inside, part
 
 
-def _cross_controls(edit: Edit, num_inference_steps: int) -> Iterator[tuple[range, Hashable]]:
+def _cross_controls(edit: Edit, num_inference_steps: int) -> Iterator[tuple[range, Part]]:
     """The windows of cross-attention, one a word that has its own."""
     windows = edit.cross_replace_steps
     per_word: Mapping[str, Window] = windows if isinstance(windows, Mapping) else {DEFAULT: windows}

@@ -14,7 +14,7 @@ from torch import Tensor
 from p2p.attention import StepControl, StepMemory, attention_control
 from p2p.blend import blend_streams
 from p2p.loading import Models
-from p2p.plan import Node, Plan, Segment
+from p2p.plan import Plan, Segment
 from p2p.prompts import Prompt
 from p2p.streams import CompiledStream, compile_streams
 
@@ -131,14 +131,14 @@ def denoise(
         negative_prompt_embeds: of the negative prompt.
         latents: where the streams start, standard normal: the plan's starts.
         guidance_scale: classifier-free guidance; 1.0 is off.
-        batch_size: edited latents per UNet call, above 1 rounded up to an even number, without guidance to a multiple
-            of four. Roots run alone and batches are padded to this size, so that a picture's bits do not depend on its
-            companions.
+        batch_size: edited latents per UNet call, made a `whole_batch`. Roots run alone and batches are padded to this
+            size, so that a picture's bits do not depend on its companions.
         callback: told of each step.
     """
     compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
     latents = latents * scheduler.init_noise_sigma
     word_maps: list[Tensor | None] = [None] * len(latents)
+    batch_size = whole_batch(batch_size, guidance_scale)
     samples, memory, unet_samples = 1 + (guidance_scale != 1.0), StepMemory(), 0
     with attention_control(models.unet):
         for segment in plan.segments:
@@ -149,28 +149,30 @@ def denoise(
             embeds = prompt_embeds.rows([node.stream for node in segment.nodes])
             negative = negative_prompt_embeds if guidance_scale != 1.0 else None
             pixels = models.blend_pixels(latents.shape[2:])
-            shared: list[int] = []
+            parents = {node.parent for node in segment.nodes}
+            kinds: list[Hashable] = [(node.family, i if i in parents else None) for i, node in enumerate(segment.nodes)]
+            leaders: list[int] = []
             batches: list[Batch] = []
             for step in segment.steps:
                 timestep = scheduler.timesteps[step]
                 memory.clear()
-                first = _first_alike(segment.nodes, latents)
-                if first != shared:
-                    shared = first
+                found = _first_equal(latents, leaders or kinds)
+                if found != leaders:
+                    leaders = found
                     batches = [
                         Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
-                        for rows in _batches(segment, shared, batch_size, samples)
+                        for rows in _batches(segment, leaders, batch_size)
                     ]
                 model_input = scheduler.scale_model_input(latents, timestep)
                 noise_pred = torch.empty_like(latents)
                 for batch in batches:
                     pred = _predict(models, batch, model_input, timestep, negative)
                     noise_pred[batch.rows] = pred if negative is None else _guide(pred, guidance_scale)
-                latents = scheduler.step(noise_pred[shared], timestep, latents).prev_sample
-                memory.share_word_maps(shared)
+                latents = scheduler.step(noise_pred[leaders], timestep, latents).prev_sample
+                memory.share_word_maps(leaders)
                 word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
                 latents = blend_streams(latents, nodes, word_maps, step)
-                taken = len(set(shared)) * samples
+                taken = len(set(leaders)) * samples
                 unet_samples += taken
                 callback(Step(step, latents, word_maps, taken))
     leaves = list(plan.segments[-1].node_of)
@@ -183,23 +185,21 @@ def decode_latents(
 ) -> UInt8[Tensor, "pictures 3 height width"]:
     """Pictures of latents, 8 bits, decoded in blocks of one size, so that one's bits do not depend on the others.
 
-    A block has four pictures, or fewer where four are more than 512 x 512 pixels, which bounds the memory. Equal
-    latents are decoded once.
+    A block has four pictures, or one where four are more than 512 x 512 pixels, which bounds the memory. Equal latents
+    are decoded once.
     """
-    first = first_equal(latents, [None] * len(latents))
-    distinct = sorted(set(first))
-    decoded = _decode(models, latents[distinct])
-    return decoded[[distinct.index(i) for i in first]]
+    leaders = _first_equal(latents, [None] * len(latents))
+    distinct = sorted(set(leaders))
+    size = 4 if 4 * math.prod(latents.shape[2:]) * models.vae_scale_factor**2 <= 512**2 else 1
+    padded = latents[distinct + distinct[-1:] * (-len(distinct) % size)].to(models.vae.dtype)
+    blocks = (padded / models.vae.config.scaling_factor).split(size)
+    pictures = torch.cat([_to_8_bits(models.vae.decode(block).sample) for block in blocks])
+    return pictures[[distinct.index(leader) for leader in leaders]]
 
 
-def _decode(models: Models, latents: Tensor) -> Tensor:
-    pixels = math.prod(latents.shape[2:]) * models.vae_scale_factor**2
-    size = max(1, min(4, 512**2 // pixels))
-    latents = latents.to(models.vae.dtype) / models.vae.config.scaling_factor
-    missing = -len(latents) % size
-    blocks = torch.cat([latents, latents[-1:].expand(missing, -1, -1, -1)]).split(size)
-    decoded = torch.cat([models.vae.decode(block).sample for block in blocks])[: len(latents)]
-    return ((decoded / 2 + 0.5).clamp(0, 1).float() * 255).round().to(torch.uint8)
+def _to_8_bits(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as bytes."""
+    return ((images / 2 + 0.5).clamp(0, 1).float() * 255).round().to(torch.uint8)
 
 
 def make_scheduler(models: Models, name: str, num_inference_steps: int) -> Any:
@@ -262,34 +262,34 @@ def _guide(pred: Tensor, guidance_scale: float) -> Tensor:
     return negative + guidance_scale * (conditional - negative)
 
 
-def _first_alike(nodes: Sequence[Node], latents: Tensor) -> list[int]:
-    """For each node the first whose prediction it shares: of its family, with equal latents; parents keep their own."""
-    parents = {node.parent for node in nodes}
-    kinds = [(node.family, i if i in parents else None) for i, node in enumerate(nodes)]
-    return first_equal(latents, kinds) if len(set(kinds)) < len(kinds) else list(range(len(kinds)))
-
-
-def first_equal(latents: Tensor, kinds: Sequence[Hashable]) -> list[int]:
-    """For each of some latents the place of the first of its kind with the same bits."""
+def _first_equal(latents: Tensor, kinds: Sequence[Hashable]) -> list[int]:
+    """For each of some latents its leader: the place of the first of its kind with the same bits."""
+    if len(set(kinds)) == len(kinds):
+        return list(range(len(kinds)))
     rows = latents.contiguous().view(torch.uint8).flatten(1).cpu().numpy()
     first: dict[Hashable, int] = {}
     return [first.setdefault((kinds[i], row.tobytes()), i) for i, row in enumerate(rows)]
 
 
-def _batches(segment: Segment, shared: Sequence[int], batch_size: int, samples: int) -> Iterator[list[int]]:
-    """Nodes of each UNet call, parents before children: roots alone, others padded with their last; shared ones once.
+def whole_batch(batch_size: int, guidance_scale: float) -> int:
+    """Edited latents per UNet call, above 1 rounded up to an even number, without guidance to a multiple of four.
 
-    Matrix products go through rows, `samples` a node, in blocks of four and round the rest differently, so sizes are
-    whole blocks.
+    Matrix products go through rows, two a latent under guidance, in blocks of four and round the rest differently.
     """
-    block = 4 // samples
-    if batch_size > 1:
-        batch_size = math.ceil(batch_size / block) * block
+    block = 4 if guidance_scale == 1.0 else 2
+    return 1 if batch_size == 1 else math.ceil(batch_size / block) * block
+
+
+def _batches(segment: Segment, leaders: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Nodes of each UNet call, those with their own prediction, parents before children.
+
+    Roots run alone, the others' calls are padded with their last.
+    """
     depth: list[int] = []
     for node in segment.nodes:
         depth.append(0 if node.is_root else 1 if node.parent is None else depth[node.parent] + 1)
     for level in range(max(depth, default=-1) + 1):
-        members = [i for i, d in enumerate(depth) if d == level and shared[i] == i]
+        members = [i for i, d in enumerate(depth) if d == level and leaders[i] == i]
         size = batch_size if level else 1
         for start in range(0, len(members), size):
             rows = members[start : start + size]

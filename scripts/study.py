@@ -14,7 +14,7 @@ from pathlib import Path
 from scripts.command_line import refusals
 
 EXPERIMENTS = {"grid": 16, "reweight": 10, "cycle": 14, "cycle-invert": 2, "generation": 1, "oat": 4}
-"""In order of what the findings need first, with edits a UNet call: calls are padded, and these sizes waste least."""
+"""In order of what the findings need first, with edits a UNet call: calls are padded, by these sizes little."""
 PICTURES_MB = 3
 """Of the published page's pictures; all of the report stays under 20 MB."""
 

@@ -22,7 +22,7 @@ from metrics.score import EditPictures
 from p2p.inversion import encode_pictures, invert
 from p2p.loading import Models
 from p2p.plan import Plan, plan_streams
-from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents
+from p2p.sampling import Denoised, decode_latents, denoise, embed_streams, make_scheduler, prepare_latents, whole_batch
 from p2p.streams import CompiledStream, Stream
 from sweeps.cells import PIXELS_VERSION, Cell, Sampler
 from sweeps.groups import Group, plan_group
@@ -70,7 +70,7 @@ class Runner:
         store: where results go.
         sweep: its name.
         batch_size: edited latents per UNet call.
-        progress: told the number of UNet samples after each step.
+        progress: told after each step the number of UNet samples planned for it.
         writer: stores pictures while the next group is drawn.
     """
 
@@ -127,7 +127,8 @@ class Runner:
     def _draw(self, group: Group) -> Drawn:
         """Draw a group; out of memory, again with half the batch, down to one latent a call."""
         group = replace(group, with_regions=self.scorer.config.needs_source_maps)
-        batch_size = self.batch_size
+        guidance_scale = group.cells[0].sampler.guidance_scale
+        batch_size = whole_batch(self.batch_size, guidance_scale)
         while True:
             try:
                 return draw_group(self.models, group, batch_size, self.progress)
@@ -136,7 +137,8 @@ class Runner:
                     raise
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            batch_size = batch_size // 2 if batch_size >= 8 else 1
+            half = whole_batch(batch_size // 2, guidance_scale)
+            batch_size = half if half < batch_size else 1
             print(f"out of memory: a group is drawn again, {batch_size} latents a call", file=sys.stderr)
 
     def _rows(self, group: Group, drawn: Drawn) -> tuple[list[dict[str, Any]], list[EditPictures]]:
@@ -269,7 +271,8 @@ def _denoise(
 ) -> Denoised:
     embeds, negative = embed_streams(models, [stream.prompt for stream in plan.streams], sampler.negative_prompt)
     scheduler = make_scheduler(models, sampler.scheduler, sampler.num_inference_steps)
-    drawn = denoise(
+    samples = 1 if sampler.guidance_scale == 1.0 else 2
+    return denoise(
         models,
         scheduler,
         plan,
@@ -278,11 +281,8 @@ def _denoise(
         latents,
         sampler.guidance_scale,
         batch_size,
-        lambda step: progress(step.unet_samples),
+        lambda step: progress(len(step.latents) * samples),
     )
-    planned = plan.num_latents * (1 + (sampler.guidance_scale != 1.0))
-    progress(planned - drawn.unet_samples)  # what equal latents have spared
-    return drawn
 
 
 def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:

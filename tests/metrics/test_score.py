@@ -85,6 +85,19 @@ def test_equal_pictures_are_ideal_and_infinity_is_null(networks):
     assert (found["clip_directional"].value, found["clip_directional"].reason) == (None, "no_change")
 
 
+def test_a_picture_equal_to_its_source_is_ideal_among_others_too(networks):
+    source = picture(1)
+    group = [edit(cell_id=f"{i}", source=source, target=picture(i), cycle=picture(8 - i)) for i in range(8)]
+    names = ["lpips", "mse", "cycle_lpips", "cycle_mse", "psnr", "ssim", "cycle_ssim"]
+    found = {(score.cell_id, score.metric): score for score in score_edits(group, names, networks)}
+    edited, undone = "1", "7"
+    assert [found[edited, name].value for name in ("lpips", "mse")] == [0, 0]
+    assert [found[undone, name].value for name in ("cycle_lpips", "cycle_mse")] == [0, 0]
+    assert found[edited, "psnr"].reason == "identical"
+    assert found[edited, "ssim"].value == pytest.approx(1)
+    assert found[undone, "cycle_ssim"].value == pytest.approx(1)
+
+
 def test_reweighting_has_no_direction_no_success_and_no_reverse(networks):
     prompt = "a woman's face with red hair"
     one = edit(kind="reweight", source_prompt=prompt, target_prompt=prompt, cycle=None)
