@@ -33,13 +33,11 @@ class Step(NamedTuple):
         number: of the step just done, from 0.
         latents: (nodes, channels, height, width), blended; nodes are the plan's in this step.
         word_maps: for each node as in `Denoised`, summed so far.
-        unet_samples: how many latents went through the UNet in this step (padding of batches not counted).
     """
 
     number: int
     latents: Tensor
     word_maps: list[Tensor | None]
-    unet_samples: int
 
 
 class Denoised(NamedTuple):
@@ -172,9 +170,8 @@ def denoise(
                 memory.share_word_maps(leaders)
                 word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
                 latents = blend_streams(latents, nodes, word_maps, step)
-                taken = len(set(leaders)) * samples
-                unet_samples += taken
-                callback(Step(step, latents, word_maps, taken))
+                unet_samples += len(set(leaders)) * samples
+                callback(Step(step, latents, word_maps))
     leaves = list(plan.segments[-1].node_of)
     return Denoised(latents[leaves], unet_samples, [word_maps[leaf] for leaf in leaves], compiled)
 
