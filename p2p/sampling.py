@@ -3,11 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import diffusers
 import torch
+from diffusers.models.attention import BasicTransformerBlock
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -138,7 +140,7 @@ def denoise(
     word_maps: list[Tensor | None] = [None] * len(latents)
     batch_size = whole_batch(batch_size, guidance_scale)
     samples, memory, unet_samples = 1 + (guidance_scale != 1.0), StepMemory(), 0
-    with attention_control(models.unet):
+    with attention_control(models.unet), _feed_forward_chunks(models, samples):
         for segment in plan.segments:
             origins = [node.origin for node in segment.nodes]
             latents, word_maps = latents[origins], [word_maps[origin] for origin in origins]
@@ -241,6 +243,19 @@ def unet_conditions(
     pooled = rows(embeds.pooled, None if negative is None else negative.pooled)
     added = {"text_embeds": pooled, "time_ids": time_ids.expand(len(sample), -1)}
     return {"encoder_hidden_states": states, "added_cond_kwargs": added}
+
+
+@contextmanager
+def _feed_forward_chunks(models: Models, rows: int) -> Iterator[None]:
+    """On the CPU feed-forward layers take `rows` rows at a time: what they widen stays in its cache."""
+    blocks = [part for part in models.unet.modules() if isinstance(part, BasicTransformerBlock)]
+    for block in blocks:
+        block.set_chunk_feed_forward(rows if models.device.type == "cpu" else None)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block.set_chunk_feed_forward(None)
 
 
 def _predict(
