@@ -1,6 +1,7 @@
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.models.attention import BasicTransformerBlock
 
 from p2p.edits import Edit, LocalBlend, VInject
 from p2p.plan import plan_streams
@@ -284,3 +285,19 @@ def test_watched_words_share_each_pixel_s_attention(models, prompts):
         layers_heads_steps = 5 * 2 * STEPS  # two layers down and three up at 4 x 4, two heads each
         assert (words > 0).all()
         assert (words.sum(0) < layers_heads_steps).all()
+
+
+@pytest.mark.parametrize(("guidance", "rows"), [(GUIDANCE, 2), (1.0, 1)])
+def test_feed_forward_layers_take_a_latents_rows_at_a_time(models, prompts, guidance, rows):
+    """A CPU's cache holds what they widen; afterwards the UNet is as it was."""
+    streams = [Stream(prompts[0]), Stream(prompts[1]), Stream(prompts[1], parent=0, edit=Edit(k=None))]
+    blocks = [part for part in models.unet.modules() if isinstance(part, BasicTransformerBlock)]
+    seen = []
+    hooks = [block.ff.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))) for block in blocks]
+    try:
+        draw(models, streams, 4, guidance)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert set(seen) == {rows}
+    assert {block._chunk_size for block in blocks} == {None}
