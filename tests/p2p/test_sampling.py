@@ -295,9 +295,12 @@ def test_feed_forward_layers_take_a_latents_rows_at_a_time(models, prompts, guid
     seen = []
     hooks = [block.ff.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))) for block in blocks]
     try:
-        draw(models, streams, 4, guidance)
+        embeds, _ = embed_streams(models, [prompts[0]] * 3, "")
+        latents = draw(models, streams, 4, guidance).latents
+        assert set(seen) == {rows}
+        seen.clear()
+        models.unet(latents, 0, embeds.states)
+        assert set(seen) == {3}
     finally:
         for hook in hooks:
             hook.remove()
-    assert set(seen) == {rows}
-    assert {block._chunk_size for block in blocks} == {None}
