@@ -36,15 +36,17 @@ def _main(arguments: Sequence[str]) -> int:
     options, overrides = parser.parse_known_args(arguments)
     if any("=" not in override or override.startswith("-") for override in overrides):
         raise ValueError(f"further arguments are overrides of the sweeps, as model=sd14, got {' '.join(overrides)}")
-    sweeps = sweep_commands(options.results, options.workers or _workers(), overrides)
+    run = _print if options.dry_run else _run
     worst = 0
-    for command in [*sweeps, *report_commands(options.results, options.out)]:
-        print(f"$ python -m {' '.join(command)}", flush=True)
-        status = 0 if options.dry_run else _run(command)
+    for command in sweep_commands(options.results, options.workers or _workers(), overrides):
+        worst = max(worst, status := run(command))
         if status > 1:
             print(f"study: stopped with status {status}; the same command goes on from here", file=sys.stderr)
             return status
-        worst = max(worst, status)
+    for command in report_commands(options.results, options.out):
+        if status := run(command):
+            print(f"study: all is drawn, the report stopped with status {status}", file=sys.stderr)
+            return status
     return worst
 
 
@@ -74,7 +76,13 @@ def report_commands(results: Path, out: Path) -> list[list[str]]:
     return [[*report, grid, *publish], [*report, "suggest", str(results / "oat")]]
 
 
+def _print(command: Sequence[str]) -> int:
+    print(f"$ python -m {' '.join(command)}", flush=True)
+    return 0
+
+
 def _run(command: Sequence[str]) -> int:
+    _print(command)
     began = time.monotonic()
     status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
     print(f"{time.monotonic() - began:.0f} s\n", flush=True)

@@ -89,11 +89,12 @@ def read(folder: Path, words: str = WORDS, keep: str = KEEP) -> Shown:
         ValueError: the folder is not a sweep's, or the sweep has no values of a metric that is named.
     """
     _tracking(folder)
-    summary = Store(folder).write_summary()
+    summary = Store(folder).read_summary()
     scored = [name for name in _metric_names(summary) if summary[name].notna().any()]
-    for name in (words, keep):
+    for role, name in (("--words", words), ("--keep", keep)):
         if name not in scored:
-            raise ValueError(f"{folder} has no values of {name}; it has {', '.join(scored) or 'no scores'}")
+            known = ", ".join(scored) or "no scores"
+            raise ValueError(f"{folder} has no values of {name}; it has {known}: name another metric with {role}")
     others = [name for name in scored if name not in (words, keep)]
     tables = ("summary", *report_tables(folder / "report"), "cells")
     return Shown(folder.resolve().name, (words, keep, *others), tables, (*REPORT_KEYS, "contact_sheets", "samples"))

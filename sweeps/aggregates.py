@@ -70,7 +70,7 @@ def read_aggregates(folder: Path) -> pd.DataFrame:
 
     Empty where a sweep has none.
     """
-    parts = sorted((folder / _FOLDER).glob("[0-9]*.parquet"))
+    parts = sorted((folder / _FOLDER).glob("*.parquet"))
     tables = [pq.read_table(part, schema=SCHEMA) for part in parts]
     rows = pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pandas()
     ordered = rows.sort_values("metric_version", kind="stable")

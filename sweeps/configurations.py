@@ -46,6 +46,11 @@ def configurations(summary: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def other_settings(table: pd.DataFrame) -> pd.DataFrame:
+    """What configurations differ in besides the hyperparameters of `AXES`, of a table that `configurations` made."""
+    return table.drop(columns=[*AXES, *AXES.values(), _MARK, _ID], errors="ignore")
+
+
 def describe(row: pd.Series) -> list[str]:
     """A row of `configurations` as short texts: its mark if it has one, then `k 0.3`, `cross 0.8`, ..."""
     texts = [f"{head} {value}" for head, value in row.items() if head != _MARK]

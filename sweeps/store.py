@@ -191,6 +191,20 @@ class Store:
         summary.attrs[SCORE_SOURCES] = score_sources(stored, scores)
         return summary
 
+    def read_summary(self) -> pd.DataFrame:
+        """`summary` as `summary.parquet` has it, or made from the parts where one is newer; nothing is written.
+
+        Raises:
+            ValueError: the folder has neither.
+        """
+        parts = [part for table in _SCHEMAS for part in (self.folder / table).glob("[0-9]*.parquet")]
+        if not self.summary_path.is_file() and not parts:
+            raise ValueError(f"{self.folder} is not the folder of a sweep that has begun; it is results/<sweep>")
+        written = self.summary_path.stat().st_mtime if self.summary_path.is_file() else 0.0
+        if any(part.stat().st_mtime > written for part in parts):
+            return self.summary()
+        return pd.read_parquet(self.summary_path)
+
     def write_summary(self) -> pd.DataFrame:
         """Write `summary` to `summary.parquet`, in one move."""
         summary = self.summary()

@@ -119,7 +119,7 @@ def track_sweep(
     Args:
         folder: the sweep's.
         config: its whole configuration.
-        summary: as `Store.write_summary` gives it.
+        summary: as `Store.read_summary` gives it.
         settings: what goes to W&B.
         load_picture: reads the pictures that the summary names.
     """
@@ -156,7 +156,7 @@ def track_report(folder: Path, mode: str | None = None, per_config: bool = False
     mode = mode or ("offline" if settings.mode == "none" else settings.mode)
     settings = replace(settings, mode=mode, per_config=per_config or settings.per_config)
     store = Store(folder)
-    track_sweep(folder, config, store.write_summary(), settings, store.load_picture)
+    track_sweep(folder, config, store.read_summary(), settings, store.load_picture)
 
 
 def _mirror(

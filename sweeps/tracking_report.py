@@ -17,7 +17,7 @@ def report_tables(folder: Path) -> dict[str, pd.DataFrame]:
     Args:
         folder: the report's, `results/<sweep>/report`.
     """
-    return {f"report/{path.stem}": pd.read_csv(path) for path in _tables(folder)}
+    return {f"report/{path.name.partition('.')[0]}": pd.read_csv(path) for path in _tables(folder)}
 
 
 def report_images(folder: Path) -> dict[str, list[tuple[str, str]]]:
@@ -44,4 +44,5 @@ def table_values(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return sorted((folder / "tables").glob("*.csv"))
+    """Its CSV files, the largest of a published report compressed."""
+    return sorted(path for end in ("csv", "csv.gz") for path in (folder / "tables").glob(f"*.{end}"))

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from scripts.report.comparisons import comparison_table, robustness_table, scores_table
 from scripts.report.effects import dead_table, marginal_table, shares_table, step_table, two_way_table
 from scripts.report.grids import find_knobs, scopes
-from scripts.report.pareto import choose_metric, front_tables
+from scripts.report.pareto import choose_metric, front_tables, on_all_pairs
 from scripts.report.results import Results
 from scripts.report.statistics import ALL as ALL
 from scripts.report.statistics import Panel, make_panels
@@ -145,5 +146,19 @@ def _notes(
     if front.empty:
         what = f"{' and '.join(missing)} not scored" if missing else f"no cell has both {' and '.join(roles)}"
         yield f"no front and no recommended configuration: {what}; --words and --keep name other metrics"
+    elif other := _on_other_pairs(results, panels, roles):
+        yield f"not on the front, for want of the prompt pairs that others have: {', '.join(other)}"
     if shares.empty:
         yield "no complete grid of two hyperparameters or more: no shares of variance and no two-way means"
+
+
+def _on_other_pairs(results: Results, panels: Sequence[Panel], roles: tuple[str, str]) -> list[str]:
+    """How many configurations `on_all_pairs` leaves out, by category."""
+    places = [[metric.name for metric in results.metrics].index(name) for name in roles]
+    found = []
+    for panel in panels:
+        own = panel.values[places]
+        known, kept = (int(np.isfinite(values).any((2, 3)).all(0).sum()) for values in (own, on_all_pairs(own)))
+        if kept < known:
+            found.append(f"{known - kept} configuration{'s' * (known - kept > 1)} in {panel.category}")
+    return found

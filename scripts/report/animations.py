@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from scripts.report.analysis import ALL, Analysis
 from scripts.report.results import Results
-from scripts.report.views import RECOMMENDED, Walk, categories_in_order, value_name, walks
+from scripts.report.views import RECOMMENDED, Walk, categories_in_order, walks
 from sweeps.configurations import AXES
 from sweeps.files import write_atomically
 
@@ -93,7 +93,7 @@ def plan_scene(cells: pd.DataFrame, walk: Walk) -> Scene | None:
         for _, row in steps
     )
     title = f"{first['source_prompt']} -> {first['target_prompt']}"
-    values = tuple(value_name(value) for value, _ in steps)
+    values = tuple(value for value, _ in steps)
     return Scene(title, f"{walk.others} ({walk.centre})", AXES[walk.hyperparameter], values, pictures)
 
 

@@ -44,16 +44,20 @@ def report(arguments: Sequence[str]) -> None:
     from scripts.report.findings import find, write_findings
     from scripts.report.results import read_results
 
+    if options.publish is not None and not 0 < options.publish < math.inf:
+        raise ValueError(f"--publish must be megabytes above 0, as 12, got {options.publish:g}")
     if options.wandb and folder != options.sweeps[0] / "report":
         raise ValueError("--wandb adds a report to its sweep's own run; give one sweep and no --out")
     results = read_results(options.sweeps)
     analysis = analyse(results, options.words, options.keep, options.seed)
     findings = find(read_results([*options.sweeps, *options.evidence]) if options.evidence else results, analysis)
     folder.mkdir(parents=True, exist_ok=True)
-    names = ", ".join(sweep.name or sweep.resolve().name for sweep in options.sweeps)
-    print(f"{names}: {len(results.cells):,} cells of {len(analysis.configurations):,} configurations", flush=True)
-    if findings:
-        print(f"  findings    {write_findings(findings, analysis.notes, folder)}")
+    print(
+        f"{', '.join(results.names)}: {len(results.cells):,} cells of {len(analysis.configurations):,} configurations",
+        flush=True,
+    )
+    if written := write_findings(findings, analysis.notes, folder):
+        print(f"  findings    {written}")
     for line in _write(options, analysis, results, findings, folder):
         print(line, flush=True)
     for line in in_short(analysis, findings):
@@ -104,7 +108,10 @@ def in_short(analysis: "Analysis", findings: "Sequence[Finding]") -> Iterator[st
     rows = analysis.comparison
     rows = rows[rows["category"] == rows["category"].iloc[-1]] if len(rows) else rows
     if len(rows):
-        yield "\nProposed against literature, over all categories (p corrected by Holm's method)"
+        from scripts.report.analysis import ALL
+
+        where = "over all categories" if rows["category"].iloc[0] == ALL else rows["category"].iloc[0]
+        yield f"\nProposed against literature, {where} (p corrected by Holm's method)"
         yield from (_compared(row) for _, row in rows.iterrows())
     yield from (f"note: {note}" for note in analysis.notes)
 
@@ -177,18 +184,14 @@ def _write(
 
 
 def _recommended(analysis: "Analysis", row: "pd.Series") -> str:
-    settings = analysis.configurations.loc[row["config_id"]]
-    line = f"  {row['category']:<15} {_texts(settings)}"
-    if not row["pairs_held_out"]:
+    from scripts.report.views import in_words, settings
+
+    line = f"  {row['category']:<15} {in_words(settings(analysis).loc[row['config_id']])}"
+    if math.isnan(row["confidence"]):
         return f"{line}: of one pair alone"
     roles = (("words", analysis.words), ("keep", analysis.keep))
     scores = ", ".join(f"{metric} {_estimate(row, role, f'{role}_')}" for role, metric in roles)
     return f"{line}: chosen by {row['confidence']:.0%} of resamples; {scores}"
-
-
-def _texts(settings: "pd.Series") -> str:
-    k = "none" if math.isnan(settings["k"]) else f"{settings['k']:g}"
-    return ", ".join([f"k {k}", *(f"{head} {settings[head]}" for head in ("cross", "self", "V"))])
 
 
 def _compared(row: "pd.Series") -> str:

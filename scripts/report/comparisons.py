@@ -8,10 +8,18 @@ import pandas as pd
 from scipy import special
 
 from metrics.registry import Metric
-from scripts.report.statistics import ALL, Estimate, Panel, clipped, combine, estimate, holm, spread_over_seeds
-from sweeps.configurations import AXES, KNOWN
-
-SIGNIFICANCE = 0.05
+from scripts.report.statistics import (
+    SIGNIFICANCE,
+    Estimate,
+    Panel,
+    clipped,
+    combine,
+    estimate,
+    holm,
+    spread_over_seeds,
+    with_all,
+)
+from sweeps.configurations import KNOWN, other_settings
 
 
 def scores_table(panels: Sequence[Panel], metrics: Sequence[Metric], config_ids: Sequence[str]) -> pd.DataFrame:
@@ -22,10 +30,9 @@ def scores_table(panels: Sequence[Panel], metrics: Sequence[Metric], config_ids:
     twenty, although the best mean was picked out by its value (Hsu, 1981). The best is sought among the configurations
     with the most pairs, and one without a pair in common with it is not compared.
     """
-    scopes = [(panel.category, [panel]) for panel in panels] + [(ALL, list(panels))]
     parts = [
         _scores(category, own, place, metric, config_ids)
-        for category, own in scopes
+        for category, own in with_all({panel.category: panel for panel in panels})
         for place, metric in enumerate(metrics)
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_SCORES)
@@ -39,10 +46,9 @@ def comparison_table(panels: Sequence[Panel], metrics: Sequence[Metric], kinds: 
     differences with Hedges' correction for few pairs (Lakens, 2013, eq. 6 and 4), over categories their mean; NaN where
     all pairs agree exactly.
     """
-    scopes = [(panel.category, [panel]) for panel in panels] + [(ALL, list(panels))]
     rows = [
         _compared(category, own, place, metric.name, setting, places)
-        for category, own in scopes
+        for category, own in with_all({panel.category: panel for panel in panels})
         for setting, places in _twins(kinds)
         for place, metric in enumerate(metrics)
     ]
@@ -53,11 +59,8 @@ def comparison_table(panels: Sequence[Panel], metrics: Sequence[Metric], kinds: 
 
 def robustness_table(panels: Sequence[Panel], metrics: Sequence[Metric], config_ids: Sequence[str]) -> pd.DataFrame:
     """The table `Analysis.robustness`; empty where there is one seed alone."""
-    spreads = {panel.category: spread_over_seeds(panel.values) for panel in panels}
-    having = np.stack([np.isfinite(own).any(1, keepdims=True) for own in spreads.values()])
-    filled = np.where(having, np.stack(list(spreads.values())), 0.0)
-    with np.errstate(invalid="ignore"):
-        spreads[ALL] = filled.sum(0) / having.sum(0)
+    each = {panel.category: spread_over_seeds(panel.values) for panel in panels}
+    spreads = {category: _over_those_having(own) for category, own in with_all(each)}
     index = pd.MultiIndex.from_product([list(spreads), [metric.name for metric in metrics], list(config_ids)])
     values = np.concatenate([own.reshape(-1) for own in spreads.values()])
     table = pd.DataFrame({"value": values}, index=index.set_names(["category", "metric", "config_id"])).reset_index()
@@ -128,6 +131,13 @@ def _scores(
     return table[np.asarray(drawn) + np.asarray(failed) > 0]
 
 
+def _over_those_having(spreads: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over categories of spreads (metrics, configurations), of each metric over those that have it."""
+    having = np.stack([np.isfinite(own).any(1, keepdims=True) for own in spreads])
+    with np.errstate(invalid="ignore"):
+        return np.where(having, np.stack(spreads), 0.0).sum(0) / having.sum(0)
+
+
 def _best(
     values: Sequence[np.ndarray], mean: np.ndarray, pairs: Any, higher: bool | None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -150,8 +160,9 @@ def _best(
 
 def _twins(kinds: pd.DataFrame) -> list[tuple[str, tuple[int, int]]]:
     """The places of literature's and proposed values by what else is set, in words where that differs."""
-    others = [head for head in kinds.columns if head not in {*AXES, *AXES.values(), "mark", "configuration"}]
-    settings = [", ".join(f"{head} {row[head]}" for head in others) for _, row in kinds.iterrows()]
+    settings = [
+        ", ".join(f"{head} {text}" for head, text in row.items()) for _, row in other_settings(kinds).iterrows()
+    ]
     places: dict[str, dict[str, int]] = {}
     for place, (setting, mark) in enumerate(zip(settings, kinds["mark"], strict=True)):
         if mark:

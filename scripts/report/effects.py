@@ -16,6 +16,8 @@ _MOST_AXES = 10
 def marginal_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str]) -> pd.DataFrame:
     """Mean scores by the value of one hyperparameter, averaged over the others; see `members`.
 
+    Values are compared over the same cells: what lacks a score at one of them counts at none.
+
     Columns: those of `Analysis.marginal`, and `text`, the value in words.
     """
     parts = []
@@ -24,9 +26,10 @@ def marginal_table(knobs: Knobs, found: Sequence[Scope], metrics: Sequence[str])
         if places is None:
             continue
         levels, points = places
-        averaged = over_categories([mean_over(values[:, points], 2) for values in scope.values])
+        curves = [_complete(values[:, points]) for values in scope.values]
+        averaged = over_categories([mean_over(own, 2) for own in curves])
         low, high = averaged.interval()
-        numbers = sum(np.isfinite(values[:, points]).sum((2, 3, 4)) for values in scope.values)
+        numbers = sum(np.isfinite(own).sum((2, 3, 4)) for own in curves)
         columns = {
             "value": _spread(np.array(knobs.values[at])[levels], 1, low.shape),
             "text": _spread(np.array(knobs.texts[at], object)[levels], 1, low.shape),
@@ -124,7 +127,8 @@ def dead_table(steps: pd.DataFrame) -> pd.DataFrame:
     sums = counted.groupby(["hyperparameter", "category"])[["same", "n"]].sum()
     own = (sums["same"] / sums["n"]).rename("identical").reset_index()
     every = own.groupby("hyperparameter")["identical"].mean().reset_index().assign(category=ALL)
-    table = pd.concat([own, every], ignore_index=True)[["category", "hyperparameter", "identical"]]
+    parts = [own, every] if own["category"].nunique() > 1 else [own]
+    table = pd.concat(parts, ignore_index=True)[["category", "hyperparameter", "identical"]]
     return table.assign(dead=table["identical"] > 1 - 1e-9)
 
 
@@ -143,12 +147,19 @@ def anova(array: np.ndarray) -> Iterator[tuple[tuple[int, ...], float]]:
 def over_categories(values: Sequence[np.ndarray], seeds: bool = True) -> Estimate:
     """Estimates of one array a category, (metrics, ..., pairs, seeds), averaged over those that have the metric."""
     estimates = [estimate(own, seeds) for own in values]
-    has = [np.isfinite(own.mean).reshape(len(own.mean), -1).any(1) for own in estimates]
+    has = [np.isfinite(own.mean).any(tuple(range(1, own.mean.ndim))) for own in estimates]
     rows = [
         combine([own.at(m) for own, there in zip(estimates, has, strict=True) if there[m]] or [estimates[0].at(m)])
         for m in range(len(estimates[0].mean))
     ]
     return stack(rows) if rows else estimates[0]
+
+
+def _complete(values: np.ndarray) -> np.ndarray:
+    """Values (metrics, levels, contexts, pairs, seeds) without those that lack a level, if any has that level."""
+    known = np.isfinite(values)
+    asked = known.any((2, 3, 4), keepdims=True)
+    return np.where((known | ~asked).all(1, keepdims=True), values, np.nan)
 
 
 def _grid_means(scope: Scope, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from scripts.report.effects import anova
 from scripts.report.grids import factorial, find_knobs, scopes
 from scripts.report.results import Results
 from scripts.report.statistics import combine, estimate, make_panels
-from sweeps.configurations import AXES, KNOWN, configurations
+from sweeps.configurations import AXES, KNOWN, configurations, other_settings
 from sweeps.files import write_atomically
 
 Verdict = Literal["confirmed", "contradicted", "undecided"]
@@ -60,7 +60,7 @@ class Contrast:
         return f"{self.mean:+.3f}{interval}"
 
     def __str__(self) -> str:
-        size = f"{self.pairs} pairs, {self.seeds} seed{'s' * (self.seeds > 1)}"
+        size = f"{self.pairs} pair{'s' * (self.pairs > 1)}, {self.seeds} seed{'s' * (self.seeds > 1)}"
         if not np.isfinite(self.low):
             return f"{self.mean:+.3f} (no interval: {size})"
         return f"{self.mean:+.3f} (95% interval {self.low:+.3f} to {self.high:+.3f}; {size})"
@@ -115,9 +115,15 @@ def find(results: Results, analysis: Analysis) -> tuple[Finding, ...]:
     return tuple(finding for test in _TESTS for finding in test(evidence, analysis))
 
 
-def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Path) -> Path:
-    """Write findings.md: what to know, and every claim with its verdict, numbers and command; its path."""
+def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Path) -> Path | None:
+    """Write findings.md: what to know, and every claim with its verdict, numbers and command; its path.
+
+    Without findings there is none, and that of an earlier report is removed.
+    """
     path = folder / "findings.md"
+    if not findings:
+        path.unlink(missing_ok=True)
+        return None
     parts = ["# Findings", (__doc__ or "").partition("\n\n")[2].strip().replace("\n", " ").split("; see")[0] + "."]
     parts += ["\n".join(f"- {note}" for note in notes)] if notes else []
     rows = [f"| {one.claim.rstrip('.')} | {one.verdict} | {one.measure}: {one.difference.short} |" for one in findings]
@@ -129,10 +135,17 @@ def write_findings(findings: Sequence[Finding], notes: Sequence[str], folder: Pa
 
 
 class _Evidence:
-    """The cells that were drawn, with the name of their configuration, their weights of words and their layers."""
+    """The cells that were drawn, with what is asked of them in columns of their own.
+
+    Attributes:
+        cells: with the name of their configuration (`mark`), their weight of words and their layers; `others` are their
+            settings besides the four hyperparameters, `besides_v` those without V-injection's.
+    """
 
     def __init__(self, results: Results) -> None:
         kinds = configurations(results.cells)
+        others = other_settings(kinds)
+        besides_v = others.loc[:, ~others.columns.str.startswith("v_inject.")]
         cells = results.cells[results.cells["status"] == "ok"]
         edits = {text: json.loads(text) for text in cells["edit"].unique()}
         weights = {text: _weight(edit.get("equalizer") or {}) for text, edit in edits.items()}
@@ -141,6 +154,8 @@ class _Evidence:
             mark=cells["config_id"].map(kinds["mark"]),
             weight=cells["edit"].map(weights),
             layers=cells["edit"].map(layers),
+            others=cells["config_id"].map(others.agg("; ".join, axis=1)),
+            besides_v=cells["config_id"].map(besides_v.agg("; ".join, axis=1)),
         )
 
     @cached_property
@@ -149,8 +164,10 @@ class _Evidence:
         return self.cells[(self.cells["weight"] == 1) & (self.cells["kind"] != "reweight")]
 
     def between(self, cells: pd.DataFrame, metric: str) -> pd.DataFrame:
-        """Proposed less literature, within pair, seed and whatever else is set alike."""
-        by = [*_PLACE, "cycle_mode", "weight"]
+        """Proposed less literature, within pair, seed and whatever else is set alike; empty without the metric."""
+        if metric not in cells:
+            return pd.DataFrame(columns=[*_PLACE, "value"])
+        by = [*_PLACE, "others"]
         first, second = (cells[cells["mark"] == mark].groupby(by)[metric].mean() for mark in KNOWN)
         return (second - first).rename("value").groupby(_PLACE).mean().reset_index()
 
@@ -272,14 +289,14 @@ def _inconsistent(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
 
 
 def _v_injection(evidence: _Evidence, analysis: Analysis) -> Iterator[Finding]:
-    others = [axis for axis in AXES if axis != "v_inject_steps"]
+    alike = [*_PLACE, "besides_v", *(axis for axis in AXES if axis != "v_inject_steps")]
     for mode, command in (("swap", _SWAP), ("invert", _INVERT)):
         cells = evidence.unweighted[evidence.unweighted["cycle_mode"] == mode]
         if "cycle_lpips" not in cells or cells["cycle_lpips"].isna().all():
             continue
         cells = cells.assign(k=cells["k"].fillna(-1))
-        without = cells[cells["v_inject_steps"] == 0].groupby([*_PLACE, *others])[["cycle_lpips", "lpips"]].mean()
-        injected = cells[cells["v_inject_steps"] > 0].join(without.add_suffix("_without"), on=[*_PLACE, *others])
+        without = cells[cells["v_inject_steps"] == 0].groupby(alike)[["cycle_lpips", "lpips"]].mean()
+        injected = cells[cells["v_inject_steps"] > 0].join(without.add_suffix("_without"), on=alike)
         for layers, own in injected.groupby("layers"):
             error, size = (
                 own.assign(value=own[name] - own[f"{name}_without"]).groupby(_PLACE)["value"].mean().reset_index()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scripts.report.statistics import ALL, Panel
+from scripts.report.statistics import Panel, with_all
 from sweeps.configurations import AXES
 
 _HEADS = {head: axis for axis, head in AXES.items()}
@@ -49,7 +49,7 @@ class Scope:
 
 
 def find_knobs(texts: pd.DataFrame, panels: Sequence[Panel]) -> Knobs:
-    """The hyperparameters of which some source picture has two values or more.
+    """The hyperparameters of which some source picture is drawn with two values or more.
 
     A setting in which configurations differ but no pair's and seed's do, such as the scales of re-weighted words where
     only some pairs have them, belongs to the pairs: it tells of them, not of itself.
@@ -74,12 +74,15 @@ def find_knobs(texts: pd.DataFrame, panels: Sequence[Panel]) -> Knobs:
 
 
 def scopes(knobs: Knobs, panels: Sequence[Panel]) -> list[Scope]:
-    """Every category, then all of them, with scores by points; configurations of one point are averaged."""
+    """Every category, then all of several, with scores by points; configurations of one point are averaged."""
     number = len(knobs.levels)
     merged = [_merged(panel.values, knobs.point, number) for panel in panels]
     drawn = [np.bincount(knobs.point, panel.drawn, minlength=number) > 0 for panel in panels]
-    own = [Scope(panel.category, (values,), there) for panel, values, there in zip(panels, merged, drawn, strict=True)]
-    return [*own, Scope(ALL, tuple(merged), np.logical_and.reduce(drawn))]
+    of_category = {panel.category: own for panel, *own in zip(panels, merged, drawn, strict=True)}
+    return [
+        Scope(category, tuple(values for values, _ in own), np.logical_and.reduce([there for _, there in own]))
+        for category, own in with_all(of_category)
+    ]
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,7 @@ def _merged(values: np.ndarray, point: np.ndarray, number: int) -> np.ndarray:
 
 
 def _varies(panel: Panel, places: np.ndarray) -> bool:
-    """Whether some pair and seed has values at two places."""
-    there = np.isfinite(panel.values).any(0)
-    lowest = np.where(there, places[:, None, None], len(places)).min(0)
-    highest = np.where(there, places[:, None, None], -1).max(0)
+    """Whether some pair and seed is drawn at two places."""
+    lowest = np.where(panel.there, places[:, None, None], len(places)).min(0)
+    highest = np.where(panel.there, places[:, None, None], -1).max(0)
     return bool((lowest < highest).any())

@@ -114,8 +114,7 @@ def report_data(analysis: Analysis, results: Results, findings: Sequence[Finding
     pairs = pair_table(cells)
     front = analysis.front[analysis.front["config_id"].isin(places)]
     return {
-        "title": ", ".join(folder.name for folder in results.folders),
-        "sweeps": [folder.name for folder in results.folders],
+        "title": ", ".join(results.names),
         "facts": _facts(cells),
         "notes": list(analysis.notes),
         "findings": [

@@ -19,7 +19,7 @@ from PIL import Image
 from scripts.report.page_data import PAIR, numbers, texts
 from scripts.report.results import Results
 from sweeps.files import write_atomically
-from sweeps.pictures import load_image, present
+from sweeps.pictures import load_image
 
 KINDS = ("source", "target", "cycle")
 _FOLDER = "pictures"
@@ -90,15 +90,16 @@ def page_pictures(results: Results, page: Path, settings: PictureSettings | None
 
 
 def _files(results: Results) -> pd.DataFrame:
-    """Paths of the pictures that are there, by kind, in the order of the cells."""
-    found = pd.DataFrame(index=results.cells.index, columns=list(KINDS), dtype=object)
-    for name, cells in results.cells.groupby("folder"):
-        folder = Path(str(name))
-        for kind in KINDS:
-            paths = cells[f"{kind}_image"].dropna()
-            there = present(folder, paths)
-            found[kind] = found[kind].fillna(paths[paths.isin(there)].map(lambda path, at=folder: str(at / path)))
-    return found
+    """Paths of the recorded pictures, by kind, in the order of the cells."""
+    cells = results.cells
+    found = {
+        kind: [
+            f"{folder}/{path}" if isinstance(path, str) else None
+            for folder, path in zip(cells["folder"], cells[f"{kind}_image"], strict=True)
+        ]
+        for kind in KINDS
+    }
+    return pd.DataFrame(found, cells.index, dtype=object)
 
 
 def _patterns(ids: pd.Series, paths: pd.Series, page: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from metrics.registry import Metric
-from scripts.report.statistics import ALL, Panel, clipped, combine, estimate
-from sweeps.configurations import AXES, KNOWN
+from scripts.report.statistics import Panel, clipped, combine, estimate, with_all
+from sweeps.configurations import AXES, KNOWN, other_settings
 
 RESAMPLES = 1000
 
@@ -36,11 +36,10 @@ def front_tables(
     places = [list(roles).index(metric.name) for metric in two]
     rng = np.random.default_rng(seed)
     fronts, chosen = [], []
-    own = [(panel, panel.values[places]) for panel in panels]
+    own = [(panel, on_all_pairs(panel.values[places])) for panel in panels]
     own = [(panel, values) for panel, values in own if np.isfinite(values).any((1, 2, 3)).all()]
     draws = {panel.category: resampled_means(values, RESAMPLES, rng) for panel, values in own}
-    scopes = [(panel.category, [(panel, values)]) for panel, values in own] + ([(ALL, own)] if own else [])
-    for category, members in scopes:
+    for category, members in with_all({panel.category: (panel, values) for panel, values in own}):
         values = [one for _, one in members]
         means = combine([estimate(one) for one in values]).mean
         for place in pareto_front(_upward(means, two)):
@@ -59,7 +58,8 @@ def recommend(
     It is chosen on every second pair (by kind of edit and name; the first, third, ...), and its scores are those of the
     other pairs, which had no part in the choice. Its confidence is the share of resamples of all pairs and seeds that
     choose it; `<hyperparameter>_confidence` the share that choose its value of that hyperparameter. With one pair alone
-    there are neither scores nor confidence. None where no configuration has both scores.
+    there are neither scores nor confidence. Beside it stands the literature's configuration, otherwise set alike. None
+    where no configuration has both scores.
 
     Args:
         members: each category's panel with its values of the two metrics, (2, configurations, pairs, seeds).
@@ -84,13 +84,24 @@ def recommend(
             row[f"{axis}_confidence"] = float((level[chosen] == level[place]).mean())
     others = [values[:, :, second] for (_, values), (_, second) in zip(members, halves, strict=True)]
     row["pairs"], row["pairs_held_out"] = (sum(half.sum() for half in side) for side in zip(*halves, strict=True))
-    literature = np.flatnonzero(kinds["mark"] == next(iter(KNOWN)))
+    literature = _literature(kinds, place)
     for at, (role, metric) in enumerate(zip(("words", "keep"), two, strict=True)):
         averaged = combine([estimate(values[at]) for values in others])
         low, high = clipped(averaged.interval(), metric.range)
         row |= {role: averaged.mean[place], f"{role}_low": low[place], f"{role}_high": high[place]}
-        row[f"{role}_literature"] = averaged.mean[literature[0]] if len(literature) else np.nan
+        row[f"{role}_literature"] = np.nan if literature is None else averaged.mean[literature]
     return row
+
+
+def on_all_pairs(values: np.ndarray) -> np.ndarray:
+    """Values (metrics, configurations, pairs, seeds) of configurations that have the same prompt pairs; others NaN.
+
+    They are the pairs of the first configuration that has the most, in all metrics: means over other pairs cannot be
+    compared with its.
+    """
+    there = np.isfinite(values).any(-1).all(0)
+    most = there[there.sum(-1).argmax()]
+    return np.where((there >= most).all(-1)[:, None, None] & most[:, None], values, np.nan)
 
 
 def pareto_front(scores: np.ndarray) -> list[int]:
@@ -171,6 +182,14 @@ def _upward(scores: np.ndarray, two: tuple[Metric, Metric]) -> np.ndarray:
     """Scores with the metrics along the first axis, turned so that higher is better."""
     signs = np.array([1.0 if metric.higher_is_better else -1.0 for metric in two])
     return scores * signs.reshape(2, *[1] * (scores.ndim - 1))
+
+
+def _literature(kinds: pd.DataFrame, place: int) -> int | None:
+    """The literature's configuration with the other settings of the one at a place; one that has none fits any."""
+    others = other_settings(kinds).astype(str)
+    alike = ((others == others.iloc[place]) | (others == "") | (others.iloc[place] == "")).all(axis=1)
+    found = np.flatnonzero(alike & (kinds["mark"] == next(iter(KNOWN))))
+    return int(found[0]) if len(found) else None
 
 
 def _halves(panel: Panel) -> tuple[np.ndarray, np.ndarray]:

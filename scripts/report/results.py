@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from metrics.registry import METRICS, Metric
+from sweeps.aggregates import read_aggregates
 from sweeps.configurations import AXES
+from sweeps.pictures import present
 from sweeps.provenance import SCORE_SOURCES, superseded
+from sweeps.store import IMAGES, Store
 
 _NEEDED = ("cell_id", "config_id", "category", "pair", "seed", "status", "edit", *AXES)
-_AGGREGATES = ("config_id", "category", "metric", "metric_version", "network", "value", "n", "reason")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Results:
         folders: the sweeps'.
         cells: the rows of their summaries, whatever their status; a cell that is in two sweeps is there once. `folder`
             is the text of the sweep's folder, below which its recorded pictures lie, `sweep` that folder's name.
+            Recorded are pictures that are there.
             `attrs` holds what `sweeps.provenance.mixtures` reads.
         metrics: those with a column in `cells`, in the registry's order.
         aggregates: the rows of their `aggregates/*.parquet` (config_id, category, metric, metric_version, network,
@@ -32,6 +35,11 @@ class Results:
     cells: pd.DataFrame
     metrics: tuple[Metric, ...]
     aggregates: pd.DataFrame
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sweeps' names."""
+        return tuple(folder.resolve().name for folder in self.folders)
 
 
 def read_results(folders: Sequence[Path]) -> Results:
@@ -57,24 +65,25 @@ def read_results(folders: Sequence[Path]) -> Results:
     return Results(tuple(folders), cells, metrics, _aggregates(folders))
 
 
-def _summary(folder: Path) -> pd.DataFrame:
-    """A sweep's cells, from `summary.parquet` or from the store's parts if one of them is newer."""
-    path = folder / "summary.parquet"
-    parts = [part for table in ("edits", "scores") for part in (folder / table).glob("[0-9]*.parquet")]
-    if not path.is_file() and not parts:
-        raise ValueError(f"{folder} is not the folder of a sweep that has begun; it is results/<sweep>")
-    if not path.is_file() or any(part.stat().st_mtime > path.stat().st_mtime for part in parts):
-        from sweeps.store import Store  # imports torch
+def with_stored_pictures(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with null for recorded pictures that are gone, or were never brought here."""
+    recorded = [name for name in IMAGES if name in cells]
+    there = pd.DataFrame(False, cells.index, recorded)
+    for folder, own in cells.groupby("folder"):
+        paths = (path for name in recorded for path in own[name].dropna())
+        there.loc[own.index] = own[recorded].isin(present(Path(str(folder)), paths))
+    return cells.assign(**{name: cells[name].astype(object).where(there[name], None) for name in recorded})
 
-        cells = Store(folder).summary()
-    else:
-        cells = pd.read_parquet(path)
+
+def _summary(folder: Path) -> pd.DataFrame:
+    """A sweep's cells."""
+    cells = Store(folder).read_summary()
     missing = [name for name in _NEEDED if name not in cells]
     if missing:
-        raise ValueError(f"{path} has no column {missing[0]}; it is not the summary of a sweep")
+        raise ValueError(f"{folder}/summary.parquet has no column {missing[0]}; it is not the summary of a sweep")
     if cells.empty:
         raise ValueError(f"{folder} holds no cell yet; wait for the first to be drawn, or give another sweep")
-    kept = cells.assign(sweep=folder.name or folder.resolve().name, folder=str(folder))
+    kept = with_stored_pictures(cells.assign(sweep=folder.resolve().name, folder=str(folder)))
     kept.attrs = dict(cells.attrs)
     return kept
 
@@ -84,13 +93,7 @@ def _lines(summaries: Iterable[pd.DataFrame]) -> list[str]:
 
 
 def _aggregates(folders: Sequence[Path]) -> pd.DataFrame:
-    """Rows of all sweeps' `aggregates`, of each value the one of the highest version, then the last stored."""
-    parts = sorted((part for folder in folders for part in (folder / "aggregates").glob("*.parquet")), key=_name)
-    empty = pd.DataFrame(columns=list(_AGGREGATES))
-    rows = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True) if parts else empty
+    """Rows of all sweeps' `aggregates`, of each value the one of the highest version, then of the last sweep."""
+    rows = pd.concat([read_aggregates(folder) for folder in folders], ignore_index=True)
     rows = rows.sort_values("metric_version", kind="stable")
     return rows.drop_duplicates(["config_id", "category", "metric"], keep="last").reset_index(drop=True)
-
-
-def _name(path: Path) -> str:
-    return path.name

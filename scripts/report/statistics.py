@@ -16,16 +16,18 @@ Comparisons take differences within pair and seed, and are Student's t-tests on 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-LEVEL = 0.95
+LEVEL, SIGNIFICANCE = 0.95, 0.05
 ALL = "all"
-"""The category of rows over all categories, each counting alike."""
+"""The category of rows over all categories, each counting alike; there is none where there is only one."""
+Of = TypeVar("Of")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Panel:
         seeds: those of its cells.
         values: float64 (metrics, configurations, pairs, seeds), NaN where there is no value. Configurations are the
             same in every panel; several cells of one place are averaged.
+        there: bool (configurations, pairs, seeds), where a cell is drawn.
         drawn, failed: int (configurations,), cells drawn and not drawn.
         nulls: int (metrics, configurations), drawn cells without the value.
     """
@@ -47,6 +50,7 @@ class Panel:
     kinds: tuple[str, ...]
     seeds: tuple[int, ...]
     values: np.ndarray
+    there: np.ndarray
     drawn: np.ndarray
     failed: np.ndarray
     nulls: np.ndarray
@@ -110,6 +114,12 @@ def estimate(values: np.ndarray, seeds: bool = True) -> Estimate:
             variance = variance + np.where(there, spread, 0.0).sum(-1) / pairs
         variance = np.where(pairs > 1, variance / pairs, np.nan)
     return Estimate(mean, variance, np.where(pairs > 1, pairs - 1.0, np.nan))
+
+
+def with_all(categories: Mapping[str, Of]) -> list[tuple[str, list[Of]]]:
+    """Every category with what belongs to it, then, where there are several, `ALL` with what belongs to any."""
+    alone = [(name, [own]) for name, own in categories.items()]
+    return [*alone, (ALL, list(categories.values()))] if len(alone) > 1 else alone
 
 
 def mean_over(values: np.ndarray, axis: int) -> np.ndarray:
@@ -183,6 +193,7 @@ def _panel(category: str, rows: pd.DataFrame, metrics: Sequence[str], place: pd.
         tuple(pairs["kind"]) if "kind" in pairs else ("",) * len(pairs),
         tuple(int(seed) for seed in seeds),
         values,
+        (np.bincount(at, minlength=np.prod(shape)) > 0).reshape(shape),
         np.bincount(config[drawn], minlength=len(place)),
         np.bincount(config[~drawn], minlength=len(place)),
         np.stack([np.bincount(config[drawn][column], minlength=len(place)) for column in unknown.T])

@@ -16,11 +16,10 @@ import conf
 from scripts.report.effects import mean_over, over_categories, step_table
 from scripts.report.grids import Knobs, Scope, find_knobs, members, scopes
 from scripts.report.results import Results, read_results
-from scripts.report.statistics import ALL, holm, make_panels
+from scripts.report.statistics import ALL, SIGNIFICANCE, holm, make_panels
 from sweeps.configurations import AXES, configurations
 from sweeps.files import write_atomically
 
-SIGNIFICANCE = 0.05
 LEAST_MOVE = 0.05
 """A step's share of the largest move of the same score by any hyperparameter, below which it counts as none."""
 _MOST_CENTRES = 8

@@ -14,6 +14,7 @@ from scripts.report.aggregates import robustness, wholes
 from scripts.report.analysis import ALL, Analysis
 from scripts.report.rendering import DAGGER, Entry, Made, Table, document, latex, markdown
 from scripts.report.results import Results
+from scripts.report.statistics import SIGNIFICANCE
 from scripts.report.views import (
     categories_in_order,
     chunks,
@@ -53,6 +54,7 @@ def write_tables(analysis: Analysis, results: Results, folder: Path) -> list[Pat
     written: list[Path] = []
     for name, (title, tables, data) in made.items():
         paths = {end: folder / f"{name}.{end}" for end in ("tex", "md", "csv")}
+        (folder / f"{name}.csv.gz").unlink(missing_ok=True)  # of an earlier, published report
         if not tables:
             for path in paths.values():
                 path.unlink(missing_ok=True)
@@ -61,9 +63,10 @@ def write_tables(analysis: Analysis, results: Results, folder: Path) -> list[Pat
         write_atomically(paths["md"], markdown(title, tables).encode())
         write_atomically(paths["csv"], data.to_csv(index=False, float_format="%.6g").encode())
         written += paths.values()
-    names = ", ".join(folder.name for folder in results.folders)
     inputs = [path.stem for path in written if path.suffix == ".tex"]
-    write_atomically(folder / "report.tex", document(f"Report of {names}", inputs, analysis.notes).encode())
+    write_atomically(
+        folder / "report.tex", document(f"Report of {', '.join(results.names)}", inputs, analysis.notes).encode()
+    )
     return [*written, folder / "report.tex"]
 
 
@@ -98,7 +101,7 @@ def comparison(analysis: Analysis, results: Results) -> Made:
             difference = f"{row.difference:+.{metric.digits}f}"
             interval = _interval(row.low, row.high, metric)
             numbers = [value_text(row.literature, metric), value_text(row.proposed, metric)]
-            clear = row.p_corrected < 0.05
+            clear = row.p_corrected < SIGNIFICANCE
             entry = Entry(difference, interval, best=bool(clear))
             tests = [_p(row.p), _p(row.p_corrected), _plain(row.effect_size, "+.2f"), f"{row.pairs}", f"{row.seeds}"]
             rows.append((head(metric), str(row.setting), *numbers, entry, *tests))
@@ -109,7 +112,7 @@ def comparison(analysis: Analysis, results: Results) -> Made:
                 heads, rows = heads[1:], [(row[0], *row[2:]) for row in rows]
             note = (
                 f"Difference: proposed less literature, paired by pair and seed. {_INTERVALS} Bold: corrected p below "
-                "0.05. Arrows say which sign is better."
+                f"{SIGNIFICANCE}. Arrows say which sign is better."
             )
             tables.append(Table(f"Literature against proposed values, {_name(category)}", heads, tuple(rows), note))
     return "Literature against proposed values", tables, found
@@ -184,7 +187,7 @@ def shares(analysis: Analysis, results: Results) -> Made:
 
 
 def dead(analysis: Analysis, results: Results) -> Made:
-    """Hyperparameters that change nothing."""
+    """How often a step along a hyperparameter changes no picture; never once: a dead one."""
     found = _ordered(analysis.dead, analysis)
     rows = tuple(
         (
@@ -195,8 +198,13 @@ def dead(analysis: Analysis, results: Results) -> Made:
         )
         for row in records(found)
     )
-    note = "Share of neighbours along the axis, all else equal, whose edited pictures have the same bytes."
-    tables = [Table("Hyperparameters that change nothing", ("category", "", "identical", ""), rows, note, 2)]
+    note = (
+        "Share of steps between neighbouring values, all else equal, that leave the edit, and what undoing it gives, "
+        "the same byte for byte. Dead: all of them."
+    )
+    tables = [
+        Table("Steps along a hyperparameter that change nothing", ("category", "", "identical", ""), rows, note, 2)
+    ]
     return "Dead knobs", tables if rows else [], found
 
 
@@ -285,6 +293,8 @@ def _wide(scores: pd.DataFrame, texts: pd.DataFrame, metrics: Sequence[Metric]) 
         "tied": "_tied",
     }
     keys = ["category", "config_id"]
+    if scores.empty:
+        return scores
     wide = scores.pivot(index=keys, columns="metric", values=list(columns))
     wanted = [(column, metric.name) for metric in metrics for column in columns]
     named = pd.concat([wide[one].rename(f"{one[1]}{columns[one[0]]}") for one in wanted], axis=1)

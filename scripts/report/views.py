@@ -26,7 +26,7 @@ class Walk:
         hyperparameter: a key of `AXES`.
         centre: a name of `CENTRES`; the other hyperparameters are its.
         others: what they are, in words.
-        values: of the hyperparameter; NaN is no blend.
+        values: of the hyperparameter, in words.
         config_ids: as many as values.
         home: the place of the centre itself.
     """
@@ -34,7 +34,7 @@ class Walk:
     hyperparameter: str
     centre: str
     others: str
-    values: tuple[float, ...]
+    values: tuple[str, ...]
     config_ids: tuple[str, ...]
     home: int
 
@@ -114,7 +114,8 @@ def walks(analysis: Analysis, category: str, centres: Sequence[str]) -> Iterator
                 own: Any = texts.loc[config_ids[0]]
                 words = in_words(own.drop(AXES[axis]))
                 home = list(line.index).index(config_ids[0])
-                yield Walk(axis, centre, words, tuple(line), tuple(str(one) for one in line.index), home)
+                steps = tuple(texts.loc[line.index, AXES[axis]])
+                yield Walk(axis, centre, words, steps, tuple(str(one) for one in line.index), home)
 
 
 def chunks(metrics: Sequence[Metric], size: int) -> Iterator[Sequence[Metric]]:

@@ -11,14 +11,14 @@ from tests.sweeps.frames import frame, row
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A sweep's folder, as `Store.write_summary` sees it."""
+    """A sweep's folder, as `Store.read_summary` sees it."""
     folder = tmp_path / "grid"
     (folder / "report/tables").mkdir(parents=True)
     (folder / "report/tables/effects.csv").write_text("setting,mean\nk,0.5\n")
     (folder / "config.json").write_text(json.dumps({"tracking": {"project": "sweeps", "entity": None}}))
     scores = {"clip_directional": 0.2, "lpips": 0.1, "cycle_lpips": 0.3, "identity_distance": None}
     summary = frame([row(**scores), row(v=0.4, **scores)])
-    monkeypatch.setattr(wandb_workspace.Store, "write_summary", lambda store: summary)
+    monkeypatch.setattr(wandb_workspace.Store, "read_summary", lambda store: summary)
     return folder
 
 

@@ -246,3 +246,13 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="results_dir: cannot write to .*; choose another"):
         Store(tmp_path / "file" / "sweep").prepare()
+
+
+def test_a_summary_is_read_without_the_parts_it_was_made_of(store, tmp_path):
+    store.append_edits("part", [row("a")])
+    written = store.write_summary()
+    for part in (store.folder / "edits").glob("*.parquet"):
+        part.unlink()
+    assert store.read_summary()["cell_id"].tolist() == written["cell_id"].tolist() == ["a"]
+    with pytest.raises(ValueError, match="is not the folder of a sweep that has begun; it is results/<sweep>"):
+        Store(tmp_path / "nowhere").read_summary()

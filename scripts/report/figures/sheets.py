@@ -8,7 +8,7 @@ import pandas as pd
 
 from scripts.report.analysis import ALL, Analysis
 from scripts.report.results import Results
-from scripts.report.views import Walk, categories_in_order, value_name, walks
+from scripts.report.views import Walk, categories_in_order, walks
 from sweeps.configurations import AXES
 from sweeps.contact_sheets import Sheet, SheetRow, draw_sheet
 from sweeps.files import write_atomically
@@ -27,9 +27,7 @@ def write_sheets(analysis: Analysis, results: Results, folder: Path, centres: Se
             rows = rows_of(cells, walk)
             if not rows:
                 continue
-            heads: list[tuple[str, ...]] = [
-                (f"{AXES[walk.hyperparameter]} {value_name(value)}",) for value in walk.values
-            ]
+            heads: list[tuple[str, ...]] = [(f"{AXES[walk.hyperparameter]} {value}",) for value in walk.values]
             heads[walk.home] = (walk.centre, *heads[walk.home])
             title = f"{category}: {AXES[walk.hyperparameter]}, at {walk.others}"
             buffer = io.BytesIO()

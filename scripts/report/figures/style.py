@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from metrics.registry import Metric
 from scripts.report.analysis import ALL
 from scripts.report.views import RECOMMENDED
-from sweeps.configurations import AXES
 from sweeps.files import write_atomically
 from sweeps.table_text import head
 
@@ -30,6 +29,12 @@ CENTRE_STYLES: Mapping[str, Mapping[str, Any]] = {
     RECOMMENDED: {"marker": "*", "color": "#009E73"},
 }
 """Markers of named configurations; the star is drawn larger."""
+_AXIS_LABELS = {
+    "k": "k (silhouette)",
+    "cross_replace_steps": "cross-replace",
+    "self_replace_steps": "self-replace",
+    "v_inject_steps": "V-injection",
+}
 _RC: Any = {
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -90,7 +95,7 @@ def category_styles(categories: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def axis_label(axis: str) -> str:
     """A hyperparameter for an axis."""
-    return {"k": "k (silhouette)", "v_inject_steps": "V-injection"}.get(axis, f"{AXES.get(axis, axis)}-replace")
+    return _AXIS_LABELS.get(axis, axis)
 
 
 def metric_label(metric: Metric) -> str:

@@ -22,6 +22,7 @@ from scripts.report.figures.style import (
     category_styles,
     metric_label,
 )
+from scripts.report.statistics import SIGNIFICANCE
 from scripts.report.views import RECOMMENDED, axis_values, marked, settings
 from sweeps.configurations import AXES
 
@@ -104,7 +105,9 @@ def differences(analysis: Analysis, metrics: Sequence[Metric], categories: Seque
         axes.margins(x=0.12)
         axes.set_title(metric_label(metric))
         axes.locator_params(axis="x", nbins=4)
-    figure.supxlabel("proposed less literature values, 95% intervals; filled: corrected p < 0.05", fontsize=7.5)
+    figure.supxlabel(
+        f"proposed less literature values, 95% intervals; filled: corrected p < {SIGNIFICANCE}", fontsize=7.5
+    )
     return figure
 
 
@@ -112,7 +115,7 @@ def _difference(axes: Axes, place: int, row: pd.Series, style: dict[str, object]
     color, marker = str(style["color"]), str(style.get("marker", "o"))
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
         axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=1.4)
-    face = color if row["p_corrected"] < 0.05 else "white"
+    face = color if row["p_corrected"] < SIGNIFICANCE else "white"
     axes.plot(row["difference"], place, marker, color=color, markerfacecolor=face, markersize=4)
 
 

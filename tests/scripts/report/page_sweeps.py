@@ -11,7 +11,7 @@ from PIL import Image
 
 from metrics.registry import get_metrics
 from scripts.report.analysis import ALL, Analysis
-from scripts.report.results import Results
+from scripts.report.results import Results, with_stored_pictures
 from sweeps.configurations import AXES, configurations
 
 NAMES = ("clip_directional", "lpips", "psnr", "cycle_lpips")
@@ -62,7 +62,7 @@ def make_cells(
 def make_results(cells: pd.DataFrame) -> Results:
     """Results of cells made above."""
     folders = tuple(Path(folder) for folder in cells["folder"].unique())
-    return Results(folders, cells, get_metrics(NAMES), pd.DataFrame())
+    return Results(folders, with_stored_pictures(cells), get_metrics(NAMES), pd.DataFrame())
 
 
 def make_analysis(results: Results) -> Analysis:

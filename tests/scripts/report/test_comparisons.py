@@ -18,7 +18,15 @@ def panel(values) -> Panel:
     counts = np.full(configurations, pairs * seeds)
     names = tuple(map(str, range(pairs)))
     return Panel(
-        "food", names, names, tuple(range(seeds)), values, counts, 0 * counts, np.zeros((metrics, configurations), int)
+        "food",
+        names,
+        names,
+        tuple(range(seeds)),
+        values,
+        np.isfinite(values).any(0),
+        counts,
+        0 * counts,
+        np.zeros((metrics, configurations), int),
     )
 
 

@@ -37,6 +37,19 @@ def test_marginal_curves_and_two_way_means_are_the_truths():
     assert set(analysis.two_way["n"]) == {16 * 4 // 4 * 2, 2 * 16 * 4 // 4 * 2}
 
 
+def test_values_are_compared_over_the_same_cells():
+    """Where the harder of two pairs lacks its scores at one value, the curve is that of the other pair."""
+    results = synthetic_results(categories=("food",), pairs=2, pair_sd=0, truth={"lpips": lambda t: t.k})
+    cells = results.cells
+    harder = cells["pair"] == "pair_01"
+    cells.loc[harder, "lpips"] += 5
+    cells.loc[harder & (cells["cross_replace_steps"] == 0.8), "lpips"] = np.nan
+    marginal = analyse(results).marginal
+    curve = marginal[marginal["hyperparameter"] == "cross_replace_steps"]
+    assert curve["n"].tolist() == [16, 16]
+    assert np.diff(curve["mean"])[0] == pytest.approx(0, abs=0.05)
+
+
 def test_with_one_hyperparameter_at_a_time_curves_are_those_at_the_centres():
     results = synthetic_results(
         **QUIET, configurations=star(), truth={"ssim": lambda t: t.k.fillna(1) + t.cross_replace_steps}

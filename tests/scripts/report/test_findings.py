@@ -37,6 +37,20 @@ def test_a_claim_that_the_truth_turns_around_is_contradicted(known):
     assert of(known, "V-injection improves") == ["contradicted"]
 
 
+def test_configurations_are_compared_where_everything_else_is_set_alike():
+    """The proposed values at 50 steps and the literature's at 20 do not tell which is better."""
+    results = synthetic_results(pairs=2)
+    cells = results.cells
+    proposed = (cells["k"] == 0) & (cells["cross_replace_steps"] == 0.2) & (cells["self_replace_steps"] == 0.8)
+    injected = cells["v_inject_steps"] > 0
+    cells.loc[proposed, "num_inference_steps"] = 50
+    cells.loc[injected, "num_inference_steps"] = 100
+    found = verdicts(results)
+    assert not of(found, "The proposed values")
+    assert not of(found, "V-injection")
+    assert of(found, "The method is not cycle-consistent")
+
+
 def test_a_large_cycle_error_is_inconsistent_and_a_small_one_is_not():
     assert of(verdicts(synthetic_results()), "The method is not cycle-consistent") == ["confirmed"]
     consistent = synthetic_results(truth={**TRUTH, "cycle_lpips": lambda t: 0 * t.k - 0.2})

@@ -199,7 +199,8 @@ def test_the_table_is_sorted_by_any_column_and_has_the_configurations_of_the_cat
         place = page.locator("#configurations thead th").evaluate_all(
             "(heads, name) => heads.findIndex(head => head.dataset.column === name)", name
         )
-        return [float(text) for text in page.locator(f"#configurations td:nth-child({place + 1})").all_inner_texts()]
+        found = page.locator(f"#configurations td:nth-child({place + 1})")
+        return [float(text) for text in found.evaluate_all("all => all.map(one => one.firstChild.textContent)")]
 
     assert page.locator("#configurations tbody tr").count() == 22
     assert column("clip_directional") == sorted(column("clip_directional"), reverse=True)

@@ -30,6 +30,7 @@ def test_a_reduced_set_has_whole_groups_of_every_category_within_its_bytes(brows
     kept = sorted((path.parent / "pictures").glob("*.webp"))
     assert [file.name[:-14] for file in kept] == ["animals-cat_to_dog-0", "faces-blond_to_red_hair-0"]
     shutil.rmtree(tmp_path / "grid" / "images")  # a page written again keeps its sheets then
+    results = make_results(cells)
     path = write_page(make_analysis(results), results, tmp_path / "full")
     with opened(browser, path) as page:
         choose_config(page, "0.3-0.8-0.2-0.4")

@@ -1,4 +1,7 @@
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from scripts.report.analysis import analyse
@@ -122,3 +125,28 @@ def test_same_cells_and_seed_give_the_same_analysis():
     results = synthetic_results()
     first, second = (analyse(results, seed=3).recommended for _ in range(2))
     assert first.equals(second)
+
+
+def test_configurations_without_some_of_the_pairs_are_not_on_the_front():
+    """One drawn for the easiest pair alone would look best; a note tells how many are left out."""
+    results = synthetic_results(categories=("faces",))
+    cells = results.cells
+    first = cells["config_id"].iloc[0]
+    few = (cells["config_id"] == first) & (cells["pair"] != "pair_00")
+    cells.loc[cells["config_id"] == first, ["clip_directional", "lpips"]] = [5.0, -5.0]
+    assert set(analyse(results).front["config_id"]) == {first}
+    analysis = analyse(dataclasses.replace(results, cells=cells[~few]))
+    assert first not in set(analysis.front["config_id"])
+    assert analysis.recommended["config_id"].iloc[0] != first
+    assert any("1 configuration in faces" in note for note in analysis.notes)
+
+
+def test_literature_beside_a_recommendation_is_otherwise_set_alike():
+    """Of the literature's values at 20 and at 50 steps, that of the steps recommended."""
+    results = synthetic_results(categories=("faces",))
+    better = results.cells.assign(num_inference_steps=50, config_id="at 50 " + results.cells["config_id"])
+    better = better.assign(cell_id="at 50 " + better["cell_id"], lpips=better["lpips"] - 1)
+    both = dataclasses.replace(results, cells=pd.concat([results.cells, better], ignore_index=True))
+    row = analyse(both).recommended.iloc[0]
+    assert row["config_id"].startswith("at 50 ")
+    assert row["keep_literature"] == pytest.approx(analyse(results).recommended.iloc[0]["keep_literature"] - 1)

@@ -107,3 +107,13 @@ def test_what_is_no_sweep_is_refused_in_one_line(tmp_path, cells):
         read_results([folder, tmp_path / "empty" / ".." / "sweep"])
     with pytest.raises(ValueError, match="no sweep is given"):
         read_results([])
+
+
+def test_pictures_that_are_gone_are_not_recorded(tmp_path, cells):
+    (tmp_path / "sweep/images/target").mkdir(parents=True)
+    (tmp_path / "sweep/images/target/here.png").write_bytes(b"picture")
+    paths = ["images/target/here.png", "images/target/gone.png", None] + [None] * (len(cells) - 3)
+    write_summary(tmp_path / "sweep", cells.assign(target_image=paths, source_image="images/source/gone.png"))
+    found = read_results([tmp_path / "sweep"]).cells
+    assert found["target_image"].dropna().tolist() == paths[:1]
+    assert found["source_image"].isna().all()

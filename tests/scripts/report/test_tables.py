@@ -166,7 +166,7 @@ def test_walks_vary_one_hyperparameter_through_a_centre(analysis):
     found = {walk.hyperparameter: walk for walk in walks(analysis, "faces", ("literature",))}
     assert list(found) == ["k", "cross_replace_steps", "self_replace_steps", "v_inject_steps"]
     walk = found["cross_replace_steps"]
-    assert (walk.values, walk.home, walk.others) == ((0.2, 0.8), 1, "k 0.3, self 0.2, V 0")
+    assert (walk.values, walk.home, walk.others) == (("0.2", "0.8"), 1, "k 0.3, self 0.2, V 0")
     rows = analysis.configurations.loc[list(walk.config_ids)]
     assert rows["cross_replace_steps"].to_list() == [0.2, 0.8]
     assert (rows["k"].astype(float) == 0.3).all()

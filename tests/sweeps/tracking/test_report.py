@@ -20,7 +20,7 @@ def reported(folder, summary, monkeypatch):
     Image.new("RGB", (8, 8), "blue").save(folder / "report/figures/sheets/faces-k.png")
     settings = {"mode": "none", "project": "mine", "entity": None, "per_config": False, "max_pictures": 24}
     (folder / "config.json").write_text(json.dumps({"tracking": settings, "seed": 0}))
-    monkeypatch.setattr(tracking.Store, "write_summary", lambda store: summary)
+    monkeypatch.setattr(tracking.Store, "read_summary", lambda store: summary)
     return folder
 
 
