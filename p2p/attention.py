@@ -230,10 +230,11 @@ class StepControl:
     def _read_word_maps(self, layer: Layer, terms: list[Terms], query: Tensor, key: Tensor) -> None:
         """Add this layer's word maps, A' e summed over heads, to those of this step."""
         heads, width = query.shape[1], query.shape[-1]
+        exact = torch.promote_types(query.dtype, torch.float32)  # sums over layers and steps outgrow half precision
         if width not in self._indicators:
             self._indicators[width] = self._indicator_values(width, query)
         sums = [
-            self._sum_terms(layer, terms, query, key, e.expand(-1, heads, -1, -1)).sum(1).transpose(1, 2)
+            self._sum_terms(layer, terms, query, key, e.expand(-1, heads, -1, -1)).sum(1, dtype=exact).transpose(1, 2)
             for e in self._indicators[width]
         ]
         row_of = {index: row for row, index in enumerate(self.rows)}

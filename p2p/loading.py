@@ -27,6 +27,7 @@ PIPELINE_FILES = (
     "vae/config.json",
     "scheduler/scheduler_config.json",
 )
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 _WITHOUT_CHECKER: Mapping[str, Any] = {
@@ -122,7 +123,7 @@ def load_models(
             None is a quarter of the latents' side.
 
     Raises:
-        ValueError: unknown dtype or device, or blend_resolution does not divide the latents' side.
+        ValueError: unknown dtype or device, or the model has no attention maps of blend_resolution.
         FileNotFoundError: the model is not there.
     """
     check_dtype(dtype)
@@ -142,7 +143,7 @@ def load_models(
         unet=pipeline.unet,
         vae=pipeline.vae,
         scheduler_config=dict(pipeline.scheduler.config),
-        blend_downscale=blend_downscale(pipeline.unet.config.sample_size, blend_resolution),
+        blend_downscale=blend_downscale(pipeline.unet.config, blend_resolution),
         zeros_for_empty_negative=bool(pipeline.config.get("force_zeros_for_empty_prompt", False)),
         device=where,
         dtype=DTYPES[dtype],
@@ -246,8 +247,14 @@ def resolve_path(path: str) -> Path:
 
 def native_size(folder: Path) -> int:
     """Height and width in pixels of the pictures that a located model was trained on."""
-    unet, vae = (json.loads((folder / part / "config.json").read_text()) for part in ("unet", "vae"))
-    return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+    vae = json.loads((folder / "vae" / "config.json").read_text())
+    return int(unet_config(folder)["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+
+
+def unet_config(folder: Path) -> Mapping[str, Any]:
+    """The settings of a located model's UNet."""
+    config: Mapping[str, Any] = json.loads((folder / "unet" / "config.json").read_text())
+    return config
 
 
 def check_dtype(dtype: str) -> None:
@@ -256,43 +263,77 @@ def check_dtype(dtype: str) -> None:
         raise ValueError(f"model.dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
 
 
+def check_device(device: str) -> None:
+    """Raise ValueError unless `device` is `auto` or names a device, which need not be on this machine."""
+    try:
+        torch.device("cpu" if device == "auto" else device)
+    except RuntimeError as error:
+        raise ValueError(f"model.device must be auto, cpu, cuda or cuda:N, got {device!r}") from error
+
+
 def resolve_device(device: str) -> torch.device:
     """The device named, `auto` being a GPU if there is one.
 
     Raises:
         ValueError: the device is unknown or not there.
     """
+    check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        where = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"model.device must be auto, cpu, cuda or cuda:N, got {device!r}") from error
+    where = torch.device(device)
     if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"model.device={device}: {torch.cuda.device_count()} GPUs are here; use model.device=cpu")
     return where
 
 
-def blend_downscale(sample_size: int, blend_resolution: int | None) -> int:
-    """Latents' side over the side of the maps that local blend reads.
+def blend_downscale(unet: Mapping[str, Any], blend_resolution: int | None) -> int:
+    """Latents' side over the side of the cross-attention maps that local blend reads.
+
+    Args:
+        unet: its settings.
+        blend_resolution: the maps' side at the model's native size; None is a quarter of the latents' side.
 
     Raises:
-        ValueError: `blend_resolution` does not divide the latents' side.
+        ValueError: the UNet has no cross-attention of that size; its middle block's does not count.
     """
-    if blend_resolution is None:
-        return 4
-    if blend_resolution < 1 or sample_size % blend_resolution:
-        raise ValueError(f"model.blend_resolution must divide the latents' side {sample_size}, got {blend_resolution}")
-    return sample_size // blend_resolution
+    side = int(unet["sample_size"])
+    sides = [side // 2**level for level, kind in enumerate(unet["down_block_types"]) if "CrossAttn" in kind]
+    wanted = side // 4 if blend_resolution is None else blend_resolution
+    if wanted not in sides:
+        raise ValueError(
+            f"model.blend_resolution must be the side of cross-attention maps that the model has, "
+            f"{', '.join(map(str, sides))}, got {blend_resolution or f'null, which is {wanted}'}"
+        )
+    return side // wanted
+
+
+def pinned_revision(files: ModelFiles) -> str | None:
+    """The commit that a model was downloaded at, by its folder in the hub's cache; None where it lies elsewhere."""
+    folder = files.folder
+    return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else None
+
+
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """A commit's folder in the hub's cache, with all parts; whoever names a commit need not ask what it is now."""
+    if revision is None or not _COMMIT.fullmatch(revision):
+        return None
+    index = try_to_load_from_cache(hub_id, PIPELINE_FILES[0], revision=revision)
+    if not isinstance(index, str):
+        return None
+    folder = Path(index).parent
+    weights = [any((folder / part).glob("*.safetensors")) for part in ("text_encoder", "unet", "vae")]
+    return folder if all(weights) else None
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
+    if at_hand := _cached(hub_id, revision):
+        return at_hand
     try:
         with _quiet(progress=True):
             folder = diffusers.DiffusionPipeline.download(
                 hub_id, revision=revision, use_safetensors=True, **_WITHOUT_CHECKER
             )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # that of the hub's HTTP library too, whichever it is
         reason = str(error).strip().splitlines()[0].partition(" (")[0]
         cached = {name: try_to_load_from_cache(hub_id, name, revision=revision) for name in PIPELINE_FILES}
         missing = [name for name, file in cached.items() if not isinstance(file, str)]

@@ -182,7 +182,7 @@ def denoise(
 def decode_latents(
     models: Models, latents: Float[Tensor, "pictures channels height width"]
 ) -> UInt8[Tensor, "pictures 3 height width"]:
-    """Pictures of latents, 8 bits, decoded in blocks of one size, so that one's bits do not depend on the others.
+    """Pictures of latents on the CPU, decoded in blocks of one size, so that one's bits do not depend on the others.
 
     A block has four pictures, or one where four are more than 512 x 512 pixels, which bounds the memory. Equal latents
     are decoded once.
@@ -192,7 +192,7 @@ def decode_latents(
     size = 4 if 4 * math.prod(latents.shape[2:]) * models.vae_scale_factor**2 <= 512**2 else 1
     padded = latents[distinct + distinct[-1:] * (-len(distinct) % size)].to(models.vae.dtype)
     blocks = (padded / models.vae.config.scaling_factor).split(size)
-    pictures = torch.cat([_to_8_bits(models.vae.decode(block).sample) for block in blocks])
+    pictures = torch.cat([_to_8_bits(models.vae.decode(block).sample).cpu() for block in blocks])
     return pictures[[distinct.index(leader) for leader in leaders]]
 
 

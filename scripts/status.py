@@ -13,7 +13,7 @@ def main() -> None:
     """The console script."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="the sweep's folder, as results/quickstart")
-    parser.add_argument("--watch", action="store_true", help="again every few seconds, until all is done")
+    parser.add_argument("--watch", action="store_true", help="again every few seconds, until nothing is left to do")
     parser.add_argument("--every", type=float, default=5.0, metavar="S", help="seconds between two looks (5)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args()
@@ -22,7 +22,7 @@ def main() -> None:
     with refusals("p2p-status"):
         status = read_status(options.folder)
         print(json.dumps(vars(status)) if options.json else status, flush=True)
-        while options.watch and status.done < status.cells:
+        while options.watch and (status.running or status.missing):
             time.sleep(options.every)
             status = read_status(options.folder)
             if sys.stdout.isatty():

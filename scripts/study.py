@@ -1,7 +1,7 @@
 """`python scripts/study.py`: the whole study on the embedded model, sweeps and then their report.
 
-Run again it goes on where it stopped. Each process has one thread and each experiment its batch size, so that the same
-libraries give the same numbers on any number of processors. Further arguments go to every sweep, as model=sd14.
+Run again it goes on where it stopped. Each process has one thread, so that the same libraries give the same numbers on
+any number of processors. Further arguments go to every sweep, as model=sd14.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from scripts.command_line import refusals
 
-EXPERIMENTS = {"grid": 16, "reweight": 10, "cycle": 14, "cycle-invert": 2, "generation": 1, "oat": 4}
-"""In order of what the findings need first, with edits a UNet call: calls are padded, by these sizes little."""
+EXPERIMENTS = ("grid", "reweight", "cycle", "cycle-invert", "generation", "oat")
+"""In order of what the findings need first."""
 PICTURES_MB = 3
 """Of the published page's pictures; all of the report stays under 20 MB."""
 
@@ -59,10 +59,7 @@ def sweep_commands(results: Path, workers: int, overrides: Sequence[str] = ()) -
         overrides: further settings of every sweep.
     """
     common = ["launcher=local", f"launcher.workers={workers}", "tracking=none", f"results_dir={results}", *overrides]
-    return [
-        ["scripts.sweep", "-m", f"+experiment={name}", f"sweep.batch_size={batch_size}", *common]
-        for name, batch_size in EXPERIMENTS.items()
-    ]
+    return [["scripts.sweep", "-m", f"+experiment={name}", *common] for name in EXPERIMENTS]
 
 
 def report_commands(results: Path, out: Path) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,12 +16,15 @@ from p2p.edits import Edit
 from p2p.loading import (
     ModelFiles,
     Models,
+    blend_downscale,
+    check_device,
     check_dtype,
     load_models,
     load_tokenizer,
     locate_model,
     native_size,
-    resolve_device,
+    pinned_revision,
+    unet_config,
 )
 from p2p.prompts import Prompt, tokenize
 from p2p.sampling import SCHEDULERS
@@ -90,13 +94,13 @@ def model_config(values: Mapping[str, Any]) -> ModelConfig:
     check_keys("model", values, ModelConfig)
     model = ModelConfig(**values)
     check_dtype(model.dtype)
-    resolve_device(model.device)
+    check_device(model.device)
     return model
 
 
 def load_model(model: ModelConfig) -> Models:
     """The networks of a model's settings."""
-    return load_models(
+    models = load_models(
         model.path,
         revision=model.revision,
         config=model.config,
@@ -105,6 +109,9 @@ def load_model(model: ModelConfig) -> Models:
         device=model.device,
         blend_resolution=model.blend_resolution,
     )
+    if models.device.type == "cpu" and model.dtype in ("float16", "bfloat16"):
+        print(f"model {model.name} computes on the CPU in {model.dtype}: no GPU is here, or asked for", file=sys.stderr)
+    return models
 
 
 def build_cell(config: Mapping[str, Any]) -> PlannedCell:
@@ -168,7 +175,7 @@ class CellBuilder:
 
 @dataclass(frozen=True)
 class _Located:
-    """A model's settings, its folder, and what of it decides pixels."""
+    """A model's settings, with the commit it was found at, its folder, and what of it decides pixels."""
 
     config: ModelConfig
     folder: Path
@@ -196,6 +203,8 @@ class _EditSettings:
 def _located(values: Mapping[str, Any]) -> _Located:
     model = model_config(values)
     files = _locate(model.path, model.revision, model.config, model.lora)
+    blend_downscale(unet_config(files.folder), model.blend_resolution)
+    model = dataclasses.replace(model, revision=pinned_revision(files) or model.revision)
     return _Located(model, files.folder, ModelId(model.name, _digest(files), model.dtype, model.blend_resolution))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from p2p.loading import ModelFiles
@@ -10,10 +11,12 @@ from sweeps.files import write_atomically
 
 PARTS = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae", "scheduler")
 SUFFIXES = (".json", ".txt", ".safetensors")
+_WEIGHTS = re.compile(r"[^.]+\.safetensors(\.index\.json)?")
+"""Names of weights that are loaded; a variant's (`model.fp16.safetensors`) may lie beside them in the hub's cache."""
 
 
 def model_digest(model: ModelFiles, cache: Path | None = None) -> str:
-    """SHA-256 over the model's files (their places in it and contents), 16 hex digits.
+    """SHA-256 over the model's files that are loaded (their places in it and contents), 16 hex digits.
 
     Args:
         model: a located model.
@@ -40,6 +43,7 @@ def default_cache() -> Path:
 
 def _named_files(model: ModelFiles) -> list[tuple[str, Path]]:
     found = [p for part in PARTS for p in (model.folder / part).rglob("*") if p.suffix in SUFFIXES and p.is_file()]
+    found = [path for path in found if ".safetensors" not in path.name or _WEIGHTS.fullmatch(path.name)]
     if model.checkpoint is not None:
         found = [path for path in found if path.suffix != ".safetensors"]
     named = [(str(path.relative_to(model.folder)), path) for path in sorted(found)]

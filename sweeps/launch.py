@@ -12,6 +12,7 @@ from submitit.helpers import Checkpointable
 
 from metrics.faces_loading import INSTALL, LICENCE
 from metrics.loading import not_installed
+from p2p.loading import resolve_device
 from sweeps import slurm
 from sweeps.aggregates import check_reference, realism_in_words, write_aggregates
 from sweeps.cells import Cell
@@ -56,6 +57,9 @@ def run_sweep(planned: Sequence[PlannedCell], settings: SweepSettings) -> int:
         return 0
     for metrics in dict.fromkeys(work.metrics for work in works):
         check_reference(metrics)
+    if not isinstance(settings.launcher, SlurmSettings):
+        for device in dict.fromkeys(work.model.device for work in works):
+            resolve_device(device)
     store = Store(settings.folder, settings.images)
     store.prepare()
     remove_leftovers(settings.folder)

@@ -86,12 +86,14 @@ class Runner:
         """Draw and score a group; how many of its cells failed, known as soon as the group is stored.
 
         What fails as a whole is drawn cell by cell, and a failure becomes a row.
+
+        Raises:
+            OSError: the device no longer computes; its failures are no cell's.
         """
-        try:
-            drawn = self._draw(group)
-        except Exception as error:
+        drawn = self._attempt(group)
+        if isinstance(drawn, str):
             if len(group.cells) == 1:
-                row = self._row(group.cells[0], "failed", "".join(traceback.format_exception(error)), self.batch_size)
+                row = self._row(group.cells[0], "failed", drawn, self.batch_size, datetime.now(UTC))
                 return self.writer.submit(self._store_rows, [row])
             alone = [self.run(plan_group([cell])) for cell in group.cells]
             return self.writer.submit(lambda: sum(one.result() for one in alone))
@@ -124,6 +126,14 @@ class Runner:
         self.score(edits)
         return True
 
+    def _attempt(self, group: Group) -> Drawn | str:
+        """A group drawn, or the traceback of why not: in words, since the error itself would hold its tensors."""
+        try:
+            return self._draw(group)
+        except Exception as error:
+            check_computes(self.models.device)
+            return "".join(traceback.format_exception(error))
+
     def _draw(self, group: Group) -> Drawn:
         """Draw a group; out of memory, again with half the batch, down to one latent a call."""
         group = replace(group, with_regions=self.scorer.config.needs_source_maps)
@@ -144,15 +154,16 @@ class Runner:
     def _rows(self, group: Group, drawn: Drawn) -> tuple[list[dict[str, Any]], list[EditPictures]]:
         """A row for each cell, and the pictures of those that worked."""
         rows, edits = [], []
+        now = datetime.now(UTC)
         samples = group.samples_by_cell()
         for i, cell in enumerate(group.cells):
             share = samples[i] / sum(samples)
             cost = {"unet_samples": drawn.unet_samples * share, "wall_s": drawn.wall_s * share}
             target, cycle = drawn.targets[i], drawn.cycles[i]
             if drawn.source is None:
-                rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}", drawn.batch_size), **cost})
+                rows.append({**self._row(cell, "skipped", f"the source's {NOT_FINITE}", drawn.batch_size, now), **cost})
             elif target is None or (cycle is None and group.places[i].cycle is not None):
-                rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}", drawn.batch_size), **cost})
+                rows.append({**self._row(cell, "failed", f"the edit's {NOT_FINITE}", drawn.batch_size, now), **cost})
             else:
                 mask = drawn.regions[i] if drawn.regions else None
                 edits.append(edit_pictures(cell, drawn.source, target, cycle, mask))
@@ -161,7 +172,7 @@ class Runner:
                     "target_hash": pixel_hash(target),
                     "cycle_hash": None if cycle is None else pixel_hash(cycle),
                 }
-                rows.append({**self._row(cell, "ok", None, drawn.batch_size), **hashes, **cost})
+                rows.append({**self._row(cell, "ok", None, drawn.batch_size, now), **hashes, **cost})
         return rows, edits
 
     def _store(self, group_id: str, rows: list[dict[str, Any]], edits: Sequence[EditPictures]) -> int:
@@ -190,7 +201,8 @@ class Runner:
         self.store.append_edits(rows[0]["cell_id"], rows)
         return sum(row["status"] != "ok" for row in rows)
 
-    def _row(self, cell: Cell, status: str, error: str | None, batch_size: int) -> dict[str, Any]:
+    def _row(self, cell: Cell, status: str, error: str | None, batch_size: int, created_at: datetime) -> dict[str, Any]:
+        """A cell's row; those drawn together are of one time, by which `p2p-status` knows them."""
         device = self.models.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
         return {
@@ -201,7 +213,7 @@ class Runner:
             "device": name,
             "versions": json.dumps({**library_versions(), "batch_size": batch_size}),
             "git_commit": git_commit(),
-            "created_at": datetime.now(UTC),
+            "created_at": created_at,
         }
 
 
@@ -286,9 +298,9 @@ def _denoise(
 
 
 def _finite_pictures(models: Models, latents: Tensor) -> list[Tensor | None]:
-    """Pictures on the CPU, None for latents that are not finite."""
+    """Pictures, None for latents that are not finite."""
     finite = latents.isfinite().flatten(1).all(1).tolist()
-    pictures = decode_latents(models, latents.nan_to_num()).cpu()
+    pictures = decode_latents(models, latents.nan_to_num())
     return [picture if ok else None for picture, ok in zip(pictures, finite, strict=True)]
 
 
@@ -318,6 +330,18 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         "model_digest": cell.model.digest,
         "pixels_version": PIXELS_VERSION,
     }
+
+
+def check_computes(device: torch.device) -> None:
+    """Raise OSError if a GPU that has computed no longer does: after some errors every call of a process fails."""
+    if device.type != "cuda":
+        return
+    try:
+        torch.zeros(1, device=device)
+        torch.cuda.synchronize(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OSError(f"{device} no longer computes ({reason}); the same command goes on where it stopped") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -71,7 +71,7 @@ class SlurmSettings:
     """What a sweep asks of Slurm. None leaves a choice to the cluster.
 
     Attributes:
-        tasks: number of shards, an array task each; None lets the caller choose by cost.
+        tasks: number of shards, an array task each; None is as many as run at the same time.
         max_array_size: tasks per job array, at most the cluster's MaxArraySize.
         array_parallelism: tasks that run at the same time, over all arrays of a submission.
         partition, account, qos, constraint, gres: as `sbatch` takes them.

@@ -108,9 +108,13 @@ def cancel(folder: Path) -> list[str]:
     Store(folder).plan()
     stopped = []
     for path, job in recorded_jobs(folder):
-        if job["kind"] == "slurm":
+        jobs = f"SLURM jobs {in_words(job['ids'])}"
+        try:
             cancel_jobs(job["ids"])
-            stopped.append(f"SLURM jobs {in_words(job['ids'])}")
+        except (RuntimeError, OSError) as error:
+            stopped.append(f"not stopped: {jobs} ({error})")
+            continue
+        stopped.append(jobs)
         path.unlink()
     for process in _processes(folder):
         alive = is_alive(process)

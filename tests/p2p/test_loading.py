@@ -10,8 +10,9 @@ from diffusers import DiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 
+from p2p import loading
 from p2p.edits import Edit
-from p2p.loading import blend_downscale, load_models, locate_model, native_size, resolve_device
+from p2p.loading import blend_downscale, load_models, locate_model, native_size, pinned_revision, resolve_device
 from p2p.plan import plan_streams
 from p2p.prompts import tokenize
 from p2p.sampling import denoise, embed_streams, encode_prompts, make_scheduler, prepare_latents
@@ -106,6 +107,30 @@ def test_a_hub_id_that_cannot_be_fetched_says_what_to_do(monkeypatch, tmp_path):
         locate_model("someone/some-model")
 
 
+@pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("proxy")])
+def test_a_commit_in_the_hub_s_cache_needs_no_network(tiny_pipeline, tmp_path, monkeypatch, error):
+    """Workers are told the commit that the command found, and do not ask what the branch is by now."""
+    commit = "0123456789" * 4
+    folder = shutil.copytree(tiny_pipeline, tmp_path / "models--some--one/snapshots" / commit)
+
+    def cached(hub_id, name, revision):
+        return str(folder / name) if (folder / name).is_file() and revision == commit else None
+
+    def unreachable(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(loading, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(DiffusionPipeline, "download", unreachable)
+    found = locate_model("some/one", revision=commit)
+    assert (found.folder, pinned_revision(found)) == (folder, commit)
+    assert pinned_revision(locate_model(str(tiny_pipeline))) is None
+    with pytest.raises(FileNotFoundError, match=f"nor to be had from the hub \\({error}\\)"):
+        locate_model("some/one", revision="main")
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(FileNotFoundError, match="its cache here lacks unet/config.json"):
+        locate_model("some/one", revision=commit)
+
+
 def test_pickled_weights_are_not_read(tiny_pipeline, tmp_path):
     folder = shutil.copytree(tiny_pipeline, tmp_path / "model")
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
@@ -115,11 +140,17 @@ def test_pickled_weights_are_not_read(tiny_pipeline, tmp_path):
         load_models(str(folder), device="cpu")
 
 
-def test_the_blend_resolution_divides_the_latents():
-    assert blend_downscale(64, None) == 4
-    assert blend_downscale(16, 16) == 1
-    with pytest.raises(ValueError, match="must divide"):
-        blend_downscale(64, 20)
+def test_the_blend_resolution_is_that_of_cross_attention_layers():
+    cross, plain = "CrossAttnDownBlock2D", "DownBlock2D"
+    sd1, xl = (
+        {"down_block_types": kinds, "sample_size": 64} for kinds in ((*[cross] * 3, plain), (plain, cross, cross))
+    )
+    assert blend_downscale(sd1, None) == blend_downscale(xl, None) == 4
+    assert blend_downscale(sd1, 64) == 1
+    with pytest.raises(ValueError, match="that the model has, 64, 32, 16, got 8"):
+        blend_downscale(sd1, 8)
+    with pytest.raises(ValueError, match="that the model has, 16, 8, got null, which is 4"):
+        blend_downscale({"down_block_types": (cross, cross, plain), "sample_size": 16}, None)
 
 
 def test_devices_that_are_not_there_are_refused():

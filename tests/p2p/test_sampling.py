@@ -287,6 +287,17 @@ def test_watched_words_share_each_pixel_s_attention(models, prompts):
         assert (words.sum(0) < layers_heads_steps).all()
 
 
+def test_word_maps_are_summed_in_full_precision(tiny_pipeline, prompts):
+    """A sum over fifty steps and many layers outgrows half precision."""
+    from p2p.loading import load_models
+
+    models = load_models(str(tiny_pipeline), dtype="bfloat16", device="cpu")
+    edit = Edit(k=0.3).resolve(*prompts[:2])
+    drawn = draw(models, [Stream(prompts[0]), Stream(prompts[1], 0, edit)])
+    assert drawn.latents.dtype == torch.bfloat16
+    assert {maps.dtype for maps in drawn.word_maps} == {torch.float32}
+
+
 @pytest.mark.parametrize(("guidance", "rows"), [(GUIDANCE, 2), (1.0, 1)])
 def test_feed_forward_layers_take_a_latents_rows_at_a_time(models, prompts, guidance, rows):
     """A CPU's cache holds what they widen; afterwards the UNet is as it was."""

@@ -91,7 +91,7 @@ def test_what_is_no_override_is_refused(run, called):
 
 
 def test_the_study_goes_on_where_it_stopped(run, monkeypatch, tiny_pipeline, tmp_path):
-    monkeypatch.setattr(study, "EXPERIMENTS", {"generation": 4})
+    monkeypatch.setattr(study, "EXPERIMENTS", ("generation",))
     monkeypatch.setattr(study, "report_commands", lambda results, out: [])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     model = ["model=sd14", f"model.path={tiny_pipeline}", "model.revision=null", "model.dtype=float32"]

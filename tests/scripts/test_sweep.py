@@ -40,6 +40,7 @@ def test_a_grid_is_drawn_scored_tabulated_and_not_drawn_twice(run, tmp_path):
     assert summary["ssim"].between(-1, 1).all()
     assert summary["cycle_mse"].notna().all()
     assert sorted(summary["kind"].unique()) == ["refine", "swap"]
+    assert (summary.groupby("pair")["created_at"].nunique() == 1).all(), "p2p-status tells the rate by it"
     for column in ("source_image", "target_image", "cycle_image"):
         for path in summary[column]:
             assert Image.open(folder / path).size == (64, 64)
@@ -198,6 +199,31 @@ def test_a_failed_cell_is_a_row_and_does_not_stop_the_others(run, tmp_path, monk
     status, out, _ = run("-m", "category=animals,food", "edit.k=0.1,0.3", "sweep.name=fail")
     assert status == 0
     assert "2 stored, 2 to draw" in out
+
+
+def test_a_device_that_no_longer_computes_fails_no_cells(run, tmp_path, monkeypatch):
+    import sweeps.run
+
+    with pytest.raises(OSError, match="cuda:99 no longer computes"):
+        sweeps.run.check_computes(torch.device("cuda:99"))
+    draw, check, drawn = sweeps.run.draw_group, sweeps.run.check_computes, []
+
+    def breaking(models, group, batch_size, progress):
+        drawn.append(group)
+        if len(drawn) > 1:
+            raise RuntimeError("an illegal memory access was encountered")
+        return draw(models, group, batch_size, progress)
+
+    monkeypatch.setattr(sweeps.run, "draw_group", breaking)
+    monkeypatch.setattr(sweeps.run, "check_computes", lambda device: check(torch.device("cuda:99")))
+    status, _, err = run("-m", "category=animals,food,faces", "sweep.name=broken")
+    assert (status, len(drawn)) == (2, 2)
+    assert "no longer computes" in err
+    assert "the same command goes on where it stopped" in err
+    monkeypatch.setattr(sweeps.run, "draw_group", draw)
+    status, out, _ = run("-m", "category=animals,food,faces", "sweep.name=broken")
+    assert status == 0
+    assert "3 cells, 1 stored, 2 to draw" in out
 
 
 def test_latents_that_are_not_finite_fail_their_cell(run, tmp_path):

@@ -20,6 +20,20 @@ def test_a_digest_follows_the_contents_and_not_the_place(tiny_pipeline, tmp_path
     assert model_digest(ModelFiles(a), cache) == model_digest(ModelFiles(tiny_pipeline), cache)
 
 
+def test_a_variant_s_weights_that_lie_beside_are_not_of_the_model(tiny_pipeline, tmp_path):
+    cache, folder = tmp_path / "cache.json", copy_of(tiny_pipeline, tmp_path, "model")
+    digest = model_digest(ModelFiles(folder), cache)
+    for name in (
+        "model.fp16.safetensors",
+        "model.fp16-00001-of-00002.safetensors",
+        "model.safetensors.index.fp16.json",
+    ):
+        (folder / "text_encoder" / name).write_bytes(b"half")
+    assert model_digest(ModelFiles(folder), cache) == digest
+    (folder / "text_encoder" / "model-00001-of-00002.safetensors").write_bytes(b"a shard")
+    assert model_digest(ModelFiles(folder), cache) != digest
+
+
 def test_known_files_are_not_read_again(tiny_pipeline, tmp_path):
     cache = tmp_path / "cache" / "digests.json"
     digest = model_digest(ModelFiles(tiny_pipeline), cache)
