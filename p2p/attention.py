@@ -48,12 +48,12 @@ class Terms(NamedTuple):
     """One term of the edited attention for some batch rows: whose Q and K, and the matrix on the values.
 
     Attributes:
-        rows: the batch rows, each once.
+        rows: the batch rows, each once; an index on the device, where a list would wait for it at every layer.
         ancestors: for each row the ancestor whose Q and K are used, or None for the stream's own.
         matrices: (rows, 1, tokens, tokens), or None where all are the identity.
     """
 
-    rows: list[int]
+    rows: Tensor
     ancestors: list[int | None]
     matrices: Tensor | None
 
@@ -61,7 +61,7 @@ class Terms(NamedTuple):
 class RowInjection(NamedTuple):
     """V-injection of some batch rows: V <- keep V + take V_parent, as matrices or as numbers on every token."""
 
-    rows: list[int]
+    rows: Tensor
     parents: list[int]
     keep: Tensor
     take: Tensor
@@ -156,7 +156,7 @@ class StepControl:
         if not found:
             return None
         keep, take = (torch.stack(list(side))[:, None].to(like) for side in zip(*(f[2] for f in found), strict=True))
-        return RowInjection([f[0] for f in found], [f[1] for f in found], keep, take)
+        return RowInjection(torch.tensor([f[0] for f in found], device=like.device), [f[1] for f in found], keep, take)
 
     def _keep(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor) -> None:
         for row, index in enumerate(self.rows):
@@ -216,7 +216,7 @@ class StepControl:
         return total
 
     def _queries(
-        self, layer: Layer, rows: list[int], ancestors: list[int | None], query: Tensor, key: Tensor
+        self, layer: Layer, rows: Tensor, ancestors: list[int | None], query: Tensor, key: Tensor
     ) -> tuple[Tensor, Tensor]:
         kept = [self.memory.kept[layer.name, ancestor] for ancestor in ancestors if ancestor is not None]
         if not kept:
@@ -318,7 +318,8 @@ def _batch_terms(expanded: list[list[tuple[int | None, Matrix]]], like: Tensor) 
             rows = [r for r, terms in enumerate(expanded) if len(terms) > depth and (terms[depth][0] is None) == own]
             if rows:
                 chosen = [expanded[r][depth] for r in rows]
-                batches.append(Terms(rows, [who for who, _ in chosen], _stack([m for _, m in chosen], like)))
+                index = torch.tensor(rows, device=like.device)
+                batches.append(Terms(index, [who for who, _ in chosen], _stack([m for _, m in chosen], like)))
     return batches
 
 

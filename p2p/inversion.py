@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from p2p.loading import Models
-from p2p.sampling import PromptEmbeds, unet_conditions
+from p2p.sampling import PromptEmbeds, unet_conditions, whole_batch
 
 
 @torch.no_grad()
@@ -24,25 +24,32 @@ def encode_pictures(
 @torch.no_grad()
 def invert(
     models: Models,
-    latents: Float[Tensor, "1 channels height width"],
+    latents: Float[Tensor, "pictures channels height width"],
     prompt_embeds: PromptEmbeds,
     num_inference_steps: int,
+    batch_size: int = 1,
     progress: Callable[[int], None] = lambda unet_samples: None,
-) -> Float[Tensor, "1 channels height width"]:
+) -> Float[Tensor, "pictures channels height width"]:
     """The noise from which DDIM at guidance 1 draws these latents again, to the order of its step.
 
     Args:
         models: the networks.
-        latents: of one picture.
-        prompt_embeds: of the one prompt that describes it.
-        num_inference_steps: of the sampler that is to draw it again.
-        progress: told after each step how many UNet samples it took: one.
+        latents: of pictures.
+        prompt_embeds: of the prompt that describes each.
+        num_inference_steps: of the sampler that is to draw them again.
+        batch_size: latents per UNet call, made a `whole_batch` and padded to it as in `denoise`.
+        progress: told after each step how many UNet samples it took: one a picture.
     """
     scheduler = diffusers.DDIMInverseScheduler.from_config(models.scheduler_config)
     scheduler.set_timesteps(num_inference_steps, device=models.device)
-    for timestep in scheduler.timesteps:
-        conditions = unet_conditions(models, prompt_embeds, None, latents)
-        noise_pred = models.unet(latents, timestep, **conditions).sample
-        latents = scheduler.step(noise_pred, timestep, latents).prev_sample
-        progress(1)
-    return latents
+    size, found = whole_batch(batch_size, guidance_scale=1.0), []
+    for start in range(0, len(latents), size):
+        rows = list(range(start, min(start + size, len(latents))))
+        padded = rows + rows[-1:] * (size - len(rows))
+        batch, embeds = latents[padded], prompt_embeds.rows(padded)
+        for timestep in scheduler.timesteps:
+            noise_pred = models.unet(batch, timestep, **unet_conditions(models, embeds, None, batch)).sample
+            batch = scheduler.step(noise_pred, timestep, batch).prev_sample
+            progress(len(rows))
+        found.append(batch[: len(rows)])
+    return torch.cat(found)

@@ -77,9 +77,10 @@ class PromptEmbeds:
 
 
 class Batch(NamedTuple):
-    """The nodes of one UNet call (`rows`, the last may repeat), their control and their prompts."""
+    """The nodes of one UNet call (`rows`, `at` as an index; the last may repeat), their control and their prompts."""
 
     rows: list[int]
+    at: Tensor
     control: StepControl
     embeds: PromptEmbeds
 
@@ -131,14 +132,16 @@ def denoise(
         negative_prompt_embeds: of the negative prompt.
         latents: where the streams start, standard normal: the plan's starts.
         guidance_scale: classifier-free guidance; 1.0 is off.
-        batch_size: edited latents per UNet call, made a `whole_batch`. Roots run alone and batches are padded to this
-            size, so that a picture's bits do not depend on its companions.
+        batch_size: edited latents per UNet call, made a `whole_batch`. Batches are padded to this size, so that a
+            picture's bits do not depend on its companions. Roots run alone where all streams have one start: a
+            source's bits do not depend on this size either.
         callback: told of each step.
     """
     compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
     latents = latents * scheduler.init_noise_sigma
     word_maps: list[Tensor | None] = [None] * len(latents)
     batch_size = whole_batch(batch_size, guidance_scale)
+    root_size = batch_size if len(latents) > 1 else 1
     samples, memory, unet_samples = 1 + (guidance_scale != 1.0), StepMemory(), 0
     with attention_control(models.unet), _feed_forward_chunks(models, samples):
         for segment in plan.segments:
@@ -152,23 +155,29 @@ def denoise(
             parents = {node.parent for node in segment.nodes}
             kinds: list[Hashable] = [(node.family, i if i in parents else None) for i, node in enumerate(segment.nodes)]
             leaders: list[int] = []
+            leading = torch.empty(0)
             batches: list[Batch] = []
             for step in segment.steps:
                 timestep = scheduler.timesteps[step]
                 memory.clear()
                 found = _first_equal(latents, leaders or kinds)
                 if found != leaders:
-                    leaders = found
+                    leaders, leading = found, torch.tensor(found, device=latents.device)
                     batches = [
-                        Batch(rows, StepControl(nodes, rows, segment.steps.start, memory, pixels), embeds.rows(rows))
-                        for rows in _batches(segment, leaders, batch_size)
+                        Batch(
+                            rows,
+                            torch.tensor(rows, device=latents.device),
+                            StepControl(nodes, rows, segment.steps.start, memory, pixels),
+                            embeds.rows(rows),
+                        )
+                        for rows in _batches(segment, leaders, batch_size, root_size)
                     ]
                 model_input = scheduler.scale_model_input(latents, timestep)
                 noise_pred = torch.empty_like(latents)
                 for batch in batches:
                     pred = _predict(models, batch, model_input, timestep, negative)
-                    noise_pred[batch.rows] = pred if negative is None else _guide(pred, guidance_scale)
-                latents = scheduler.step(noise_pred[leaders], timestep, latents).prev_sample
+                    noise_pred[batch.at] = pred if negative is None else _guide(pred, guidance_scale)
+                latents = scheduler.step(noise_pred[leading], timestep, latents).prev_sample
                 memory.share_word_maps(leaders)
                 word_maps = _add_maps(word_maps, memory, models.blend_shape(latents.shape[2:]))
                 latents = blend_streams(latents, nodes, word_maps, step)
@@ -262,7 +271,7 @@ def _predict(
     models: Models, batch: Batch, model_input: Tensor, timestep: Tensor, negative: PromptEmbeds | None
 ) -> Tensor:
     """The UNet's prediction for a batch; with a negative prompt its rows come first."""
-    sample = model_input[batch.rows].repeat(1 if negative is None else 2, 1, 1, 1)
+    sample = model_input[batch.at].repeat(1 if negative is None else 2, 1, 1, 1)
     conditions = unet_conditions(models, batch.embeds, negative, sample)
     kwargs = {"control": batch.control}
     pred: Tensor = models.unet(sample, timestep, **conditions, cross_attention_kwargs=kwargs).sample
@@ -292,17 +301,14 @@ def whole_batch(batch_size: int, guidance_scale: float) -> int:
     return 1 if batch_size == 1 else math.ceil(batch_size / block) * block
 
 
-def _batches(segment: Segment, leaders: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Nodes of each UNet call, those with their own prediction, parents before children.
-
-    Roots run alone, the others' calls are padded with their last.
-    """
+def _batches(segment: Segment, leaders: Sequence[int], batch_size: int, root_size: int) -> Iterator[list[int]]:
+    """Nodes of each UNet call, those with their own prediction, parents before children; padded with their last."""
     depth: list[int] = []
     for node in segment.nodes:
         depth.append(0 if node.is_root else 1 if node.parent is None else depth[node.parent] + 1)
     for level in range(max(depth, default=-1) + 1):
         members = [i for i, d in enumerate(depth) if d == level and leaders[i] == i]
-        size = batch_size if level else 1
+        size = batch_size if level else root_size
         for start in range(0, len(members), size):
             rows = members[start : start + size]
             yield rows + rows[-1:] * (size - len(rows))

@@ -260,13 +260,17 @@ def _scales(scale: float | None, task: _Task) -> Mapping[str, float]:
 def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig, tuple[str, ...]]:
     """What is scored, and the names left out: of networks that know the embedded world only, or lack their library."""
     metrics = MetricsConfig.from_mapping(values)
-    own = () if model.config.is_world else tuple(m.name for m in get_metrics(metrics.names) if _is_of_world(metrics, m))
+    own = (
+        ()
+        if model.config.is_world
+        else tuple(m.name for m in get_metrics(metrics.names) if knows_world_only(metrics, m))
+    )
     left_out = (*own, *not_installed(metrics))
     names = tuple(name for name in metrics.names if name not in left_out)
     return dataclasses.replace(metrics, names=names), left_out
 
 
-def _is_of_world(metrics: MetricsConfig, metric: Metric) -> bool:
+def knows_world_only(metrics: MetricsConfig, metric: Metric) -> bool:
     """Whether a metric's network was trained on the embedded picture world, whose pictures alone it can judge."""
     return any(str(network.path).startswith(WORLD_PATH) for network in metrics.networks_of(metric))
 
@@ -303,6 +307,11 @@ def _locate(path: str, revision: str | None, config: str | None, lora: str | Non
 @cache
 def _digest(files: ModelFiles) -> str:
     return model_digest(files)
+
+
+def world_digest() -> str:
+    """The digest of the embedded model, whose pictures networks trained on its world can judge."""
+    return _digest(_locate(WORLD_PATH, None, None, None))
 
 
 @cache

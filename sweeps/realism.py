@@ -20,10 +20,8 @@ from torch import Tensor
 from metrics.loading import MetricsConfig, load_networks
 from metrics.realism import LEAST, realism
 from metrics.registry import AGGREGATES, Null
-from p2p.loading import locate_model
 from sweeps.aggregates import ALL, Aggregate
-from sweeps.config import WORLD_PATH
-from sweeps.digest import model_digest
+from sweeps.config import WORLD_PATH, world_digest
 from sweeps.store import Store
 
 _BATCH = 32
@@ -73,7 +71,7 @@ def _judgeable(cells: pd.DataFrame, config: MetricsConfig) -> pd.Series:
     clip = config.networks.clip
     if clip is None or not str(clip.path).startswith(WORLD_PATH):
         return pd.Series(True, index=cells.index)
-    return cells["model_digest"] == model_digest(locate_model(WORLD_PATH, None, None, None))
+    return cells["model_digest"] == world_digest()
 
 
 def _beside(group: pd.DataFrame, plain: pd.DataFrame) -> pd.DataFrame:

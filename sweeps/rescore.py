@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +17,8 @@ from metrics.networks import SourceMaps
 from metrics.pictures import EditPictures
 from metrics.registry import Metric, get_metrics
 from metrics.score import score_edits
-from p2p.loading import locate_model
 from sweeps.aggregates import check_reference, realism_in_words, write_aggregates
-from sweeps.config import WORLD_PATH
-from sweeps.digest import model_digest
+from sweeps.config import knows_world_only, world_digest
 from sweeps.provenance import mixtures, superseded
 from sweeps.regions import region_of_picture
 from sweeps.store import Store
@@ -189,22 +186,13 @@ def _source(metric: Metric, networks: Networks) -> tuple[str, int, str]:
 def _metrics_for(row: Any, config: MetricsConfig) -> tuple[Metric, ...]:
     """The configured metrics without those that cannot judge what the cell's model draws."""
     metrics = get_metrics(config.names)
-    of_world = row.model_digest == _world_digest()
-    return tuple(metric for metric in metrics if of_world or not _knows_world_only(config, metric))
-
-
-def _knows_world_only(config: MetricsConfig, metric: Metric) -> bool:
-    return any(str(network.path).startswith(WORLD_PATH) for network in config.networks_of(metric))
+    of_world = row.model_digest == world_digest()
+    return tuple(metric for metric in metrics if of_world or not knows_world_only(config, metric))
 
 
 def _left_out(config: MetricsConfig, wanted: Mapping[str, Sequence[Metric]]) -> dict[str, int]:
     counts = {m.name: sum(m not in metrics for metrics in wanted.values()) for m in get_metrics(config.names)}
     return {name: number for name, number in counts.items() if number}
-
-
-@cache
-def _world_digest() -> str:
-    return model_digest(locate_model(WORLD_PATH, None, None, None))
 
 
 def _warn(found: Rescored, mixed: Sequence[str]) -> None:

@@ -240,13 +240,15 @@ def draw_group(
     unet_samples = drawn.unet_samples
     targets = [pictures[place.target] for place in group.places]
     cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
-    edits = {i: target for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None}
-    if edits:
-        streams, noise = _invert_edits(models, group, edits, progress)
+    edits = [(i, target) for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None]
+    for start in range(0, len(edits), batch_size):  # each has a root of its own, whose attention is kept for a step
+        some = edits[start : start + batch_size]
+        cells, pictures_of = [group.cells[i] for i, _ in some], torch.stack([target for _, target in some])
+        streams, noise = _invert_edits(models, cells, pictures_of, batch_size, progress)
         plan = plan_streams(streams, sampler.num_inference_steps, starts=[i // 2 for i in range(len(streams))])
         drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
-        unet_samples += drawn.unet_samples + len(edits) * sampler.num_inference_steps
-        for i, picture in zip(edits, _finite_pictures(models, drawn.latents[1::2]), strict=True):
+        unet_samples += drawn.unet_samples + len(some) * sampler.num_inference_steps
+        for (i, _), picture in zip(some, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
     wall_s = time.perf_counter() - start
     return Drawn(pictures[0], targets, cycles, unet_samples, wall_s, batch_size, word_maps, regions)
@@ -259,18 +261,15 @@ def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, T
 
 
 def _invert_edits(
-    models: Models, group: Group, edits: Mapping[int, Tensor], progress: Progress
+    models: Models, cells: Sequence[Cell], pictures: Tensor, batch_size: int, progress: Progress
 ) -> tuple[list[Stream], Tensor]:
     """For the pictures of some cells' edits: a root and its child each, and the noise that the two start from."""
     streams: list[Stream] = []
-    starts = []
-    for i, picture in edits.items():
-        cell = group.cells[i]
-        embeds, _ = embed_streams(models, [cell.target], "")
-        latents = encode_pictures(models, picture[None])
-        starts.append(invert(models, latents, embeds, cell.sampler.num_inference_steps, progress))
+    for cell in cells:
         streams += [Stream(cell.target), Stream(cell.source, parent=len(streams), edit=cell.reverse)]
-    return streams, torch.cat(starts)
+    embeds, _ = embed_streams(models, [cell.target for cell in cells], "")
+    steps = cells[0].sampler.num_inference_steps
+    return streams, invert(models, encode_pictures(models, pictures), embeds, steps, batch_size, progress)
 
 
 def _denoise(

@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 LEVEL, SIGNIFICANCE = 0.95, 0.05
 ALL = "all"
@@ -148,11 +149,10 @@ def stack(estimates: Sequence[Estimate]) -> Estimate:
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """P-values of one family, corrected by Holm's method; NaN stays NaN and counts for nothing."""
-    order = np.argsort(p_values, kind="stable")
-    order = order[: np.isfinite(p_values).sum()]
+    known = np.isfinite(p_values)
     corrected = np.full(p_values.shape, np.nan)
-    steps = (len(order) - np.arange(len(order))) * p_values[order]
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    if known.any():
+        corrected[known] = multipletests(p_values[known], method="holm")[1]
     return corrected
 
 

@@ -29,7 +29,7 @@ def test_where_the_noise_prediction_does_not_depend_on_the_latents_inversion_is_
 
 def test_the_world_s_pictures_come_back_from_their_inversion():
     """At guidance 1 and 50 steps, at least 35 dB against what the autoencoder alone makes of them."""
-    models = load_models(WORLD_PATH, device="cpu")
+    models = load_models(WORLD_PATH, device="cpu", blend_resolution=16)
     rng = np.random.default_rng(5)
     for category in ("faces", "transportation"):
         scene = sample_scene(category, rng)
@@ -46,8 +46,20 @@ def test_the_world_s_pictures_come_back_from_their_inversion():
 def test_inversion_counts_one_sample_a_step(models, tokenizer):
     embeds, _ = embed_streams(models, [tokenize(tokenizer, "a cat")], "")
     counted = []
-    invert(models, prepare_latents(models, 0, 64, 64), embeds, 5, counted.append)
+    invert(models, prepare_latents(models, 0, 64, 64), embeds, 5, progress=counted.append)
     assert counted == [1] * 5
+
+
+def test_an_inverted_picture_s_bits_do_not_depend_on_the_others(tiny_pipeline):
+    models = load_models(str(tiny_pipeline), device="cpu")
+    prompts = [tokenize(models.tokenizer, f"a {animal}") for animal in ("cat", "dog", "cat", "cat", "dog")]
+    embeds, _ = embed_streams(models, prompts, "")
+    latents = torch.cat([prepare_latents(models, seed, 64, 64) for seed in range(5)])
+    counted = []
+    together = invert(models, latents, embeds, 3, 4, counted.append)
+    assert counted == [4] * 3 + [1] * 3
+    for place in range(5):
+        assert torch.equal(invert(models, latents[[place]], embeds.rows([place]), 3, 4)[0], together[place])
 
 
 def test_pictures_are_encoded_to_the_posterior_s_mean(models):
