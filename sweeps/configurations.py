@@ -51,6 +51,12 @@ def other_settings(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[*AXES, *AXES.values(), _MARK, _ID], errors="ignore")
 
 
+def in_one_line(table: pd.DataFrame) -> pd.Series:
+    """The texts of each row with their heads: `guidance_scale 5, cycle_mode swap`; empty without columns."""
+    lines = [", ".join(f"{head} {text}" for head, text in row.items()) for _, row in table.iterrows()]
+    return pd.Series(lines, table.index, dtype=object)
+
+
 def describe(row: pd.Series) -> list[str]:
     """A row of `configurations` as short texts: its mark if it has one, then `k 0.3`, `cross 0.8`, ..."""
     texts = [f"{head} {value}" for head, value in row.items() if head != _MARK]

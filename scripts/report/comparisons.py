@@ -19,7 +19,7 @@ from scripts.report.statistics import (
     spread_over_seeds,
     with_all,
 )
-from sweeps.configurations import KNOWN, other_settings
+from sweeps.configurations import KNOWN, in_one_line, other_settings
 
 
 def scores_table(panels: Sequence[Panel], metrics: Sequence[Metric], config_ids: Sequence[str]) -> pd.DataFrame:
@@ -160,9 +160,7 @@ def _best(
 
 def _twins(kinds: pd.DataFrame) -> list[tuple[str, tuple[int, int]]]:
     """The places of literature's and proposed values by what else is set, in words where that differs."""
-    settings = [
-        ", ".join(f"{head} {text}" for head, text in row.items()) for _, row in other_settings(kinds).iterrows()
-    ]
+    settings = in_one_line(other_settings(kinds))
     places: dict[str, dict[str, int]] = {}
     for place, (setting, mark) in enumerate(zip(settings, kinds["mark"], strict=True)):
         if mark:

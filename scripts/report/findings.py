@@ -21,7 +21,7 @@ from scripts.report.effects import anova
 from scripts.report.grids import factorial, find_knobs, scopes
 from scripts.report.results import Results
 from scripts.report.statistics import combine, estimate, make_panels
-from sweeps.configurations import AXES, KNOWN, configurations, other_settings
+from sweeps.configurations import AXES, KNOWN, configurations, in_one_line, other_settings
 from sweeps.files import write_atomically
 
 Verdict = Literal["confirmed", "contradicted", "undecided"]
@@ -154,8 +154,8 @@ class _Evidence:
             mark=cells["config_id"].map(kinds["mark"]),
             weight=cells["edit"].map(weights),
             layers=cells["edit"].map(layers),
-            others=cells["config_id"].map(others.agg("; ".join, axis=1)),
-            besides_v=cells["config_id"].map(besides_v.agg("; ".join, axis=1)),
+            others=cells["config_id"].map(in_one_line(others)),
+            besides_v=cells["config_id"].map(in_one_line(besides_v)),
         )
 
     @cached_property
