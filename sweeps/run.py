@@ -225,7 +225,7 @@ def draw_group(
     watch_words: bool = False,
 ) -> Drawn:
     """All pictures of a group: its streams in one `denoise`, then the cycles that start from inverted edits."""
-    start = time.perf_counter()
+    began = time.perf_counter()
     sampler = group.cells[0].sampler
     noise = prepare_latents(models, group.cells[0].seed, sampler.height, sampler.width)
     watched = words_of(group.cells) if group.with_regions else ()
@@ -241,8 +241,8 @@ def draw_group(
     targets = [pictures[place.target] for place in group.places]
     cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
     edits = [(i, target) for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None]
-    for start in range(0, len(edits), batch_size):  # each has a root of its own, whose attention is kept for a step
-        some = edits[start : start + batch_size]
+    for at in range(0, len(edits), batch_size):  # each has a root of its own, whose attention is kept for a step
+        some = edits[at : at + batch_size]
         cells, pictures_of = [group.cells[i] for i, _ in some], torch.stack([target for _, target in some])
         streams, noise = _invert_edits(models, cells, pictures_of, batch_size, progress)
         plan = plan_streams(streams, sampler.num_inference_steps, starts=[i // 2 for i in range(len(streams))])
@@ -250,7 +250,7 @@ def draw_group(
         unet_samples += drawn.unet_samples + len(some) * sampler.num_inference_steps
         for (i, _), picture in zip(some, _finite_pictures(models, drawn.latents[1::2]), strict=True):
             cycles[i] = picture
-    wall_s = time.perf_counter() - start
+    wall_s = time.perf_counter() - began
     return Drawn(pictures[0], targets, cycles, unet_samples, wall_s, batch_size, word_maps, regions)
 
 

@@ -1,7 +1,14 @@
+import dataclasses
+import time
+
 import pytest
+import torch
 
 from p2p.edits import Edit
+from p2p.loading import load_models
+from sweeps.cells import Sampler
 from sweeps.groups import plan_group
+from sweeps.run import draw_group
 
 
 def test_a_source_is_one_stream_for_all_its_cells(make_cell):
@@ -50,3 +57,20 @@ def test_without_guidance_a_stream_costs_one_sample_a_step(make_cell):
     cell = make_cell()
     group = plan_group([replace(cell, sampler=replace(cell.sampler, guidance_scale=1.0))])
     assert group.unet_samples == 2 * 4
+
+
+def test_inverted_cycles_in_batches_are_those_of_each_edit_alone(make_cell, tiny_pipeline):
+    """Three edits, two a batch; time and UNet samples are those of all batches."""
+    models = load_models(str(tiny_pipeline), device="cpu")
+    sampler = Sampler("ddim", 4, 5.0, "", 64, 64)
+    cells = [make_cell(edit=Edit(k=None, self_replace_steps=x)) for x in (0.0, 0.5, 1.0)]
+    cells = [dataclasses.replace(cell, sampler=sampler, cycle_mode="invert") for cell in cells]
+    group, began = plan_group(cells), time.perf_counter()
+    drawn = draw_group(models, group, batch_size=2)
+    assert 0 < drawn.wall_s <= time.perf_counter() - began
+    assert drawn.unet_samples == group.unet_samples
+    for cell, target, cycle in zip(cells, drawn.targets, drawn.cycles, strict=True):
+        alone = draw_group(models, plan_group([cell]), batch_size=2)
+        assert torch.equal(alone.targets[0], target)
+        assert torch.equal(alone.cycles[0], cycle)
+        assert not torch.equal(cycle, target)
