@@ -60,6 +60,7 @@ class Plan:
         segments: the tree over the steps.
         watch_words: whether the attention maps of every word of every prompt are summed.
         watched: sets of words of the first stream's prompt, of each of which one attention map is summed.
+        own_starts: whether roots start from latents of their own: there may be as many as edits, and they share calls.
     """
 
     streams: tuple[Stream, ...]
@@ -67,6 +68,7 @@ class Plan:
     segments: tuple[Segment, ...]
     watch_words: bool = False
     watched: tuple[tuple[str, ...], ...] = ()
+    own_starts: bool = False
 
     @property
     def num_latents(self) -> int:
@@ -115,7 +117,7 @@ def plan_streams(
         active = [tuple(part for first, last, part in line if first <= start < last) for line in timelines]
         segments.append(_merge(range(start, stop), streams, before, active, blends, merge_edits))
         before = segments[-1].node_of
-    return Plan(tuple(streams), num_inference_steps, tuple(segments), watch_words)
+    return Plan(tuple(streams), num_inference_steps, tuple(segments), watch_words, own_starts=starts is not None)
 
 
 def _merge(

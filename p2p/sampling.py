@@ -133,15 +133,15 @@ def denoise(
         latents: where the streams start, standard normal: the plan's starts.
         guidance_scale: classifier-free guidance; 1.0 is off.
         batch_size: edited latents per UNet call, made a `whole_batch`. Batches are padded to this size, so that a
-            picture's bits do not depend on its companions. Roots run alone where all streams have one start: a
-            source's bits do not depend on this size either.
+            picture's bits do not depend on its companions. Roots that share a start run alone: a source's bits do
+            not depend on this size either.
         callback: told of each step.
     """
     compiled = compile_streams(plan.streams, plan.num_inference_steps, plan.watch_words, plan.watched)
     latents = latents * scheduler.init_noise_sigma
     word_maps: list[Tensor | None] = [None] * len(latents)
     batch_size = whole_batch(batch_size, guidance_scale)
-    root_size = batch_size if len(latents) > 1 else 1
+    root_size = batch_size if plan.own_starts else 1
     samples, memory, unet_samples = 1 + (guidance_scale != 1.0), StepMemory(), 0
     with attention_control(models.unet), _feed_forward_chunks(models, samples):
         for segment in plan.segments:
