@@ -156,6 +156,8 @@ function updateScores(state, cell) {
     const n = own.has(state.config) ? own.get("n", m, state.config) : 0;
     const interval = n ? span(own.get("low", m, state.config), own.get("high", m, state.config), metric.digits) : "";
     const track = element("span", { class: "track", title: `its mean among those of all ${own.configs.length} configurations; right is better` });
+    const beaten = means.filter((other) => (other - mean) * better < 0).length;
+    if (!Number.isNaN(mean)) track.append(element("span", { class: "hidden", text: `better than ${beaten} of ${own.configs.length}` }));
     if (!Number.isNaN(mean) && low < high) track.append(element("i", { style: `left:${(100 * at(mean)).toFixed(1)}%` }));
     return element(
       "tr",

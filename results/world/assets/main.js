@@ -21,8 +21,8 @@ function chooseCategory(category, config = state.config) {
   state.category = category;
   const pairs = pairsOf(category);
   if (!pairs.includes(state.pair)) state.pair = pairs.find((pair) => PICTURED.has(pair)) ?? pairs[0];
-  chooseSeed();
   state.config = SCORES[category].has(config) ? config : nearest(category, config, null, null);
+  chooseSeed();
   $("moved").textContent = "";
   update();
 }

@@ -1,5 +1,5 @@
 "use strict";
-/* What each hyperparameter does: the mean over all other settings, with intervals, of the two metrics of the plot. */
+/* What each hyperparameter does: means with intervals of the two metrics of the plot, everything else being equal. */
 
 const [WIDE, HIGH, EDGE] = [240, 130, { left: 40, right: 10, top: 10, bottom: 20 }];
 
@@ -9,7 +9,7 @@ function updateMarginal(state) {
   $("marginal").hidden = !REPORT.marginal.length || !METRICS.length;
   const metrics = [...new Set([state.x, state.y])].map((name) => METRICS[METRIC.get(name)]).filter(Boolean);
   const names = [...new Set(rows.map((row) => row.hyperparameter))];
-  $("marginal-lead").textContent = `Means over all other settings, ${category}, of the two metrics chosen above; the dotted line is the configuration in the explorer.`;
+  $("marginal-lead").textContent = `Means of the two metrics chosen above, ${category}, everything else being equal; the dotted line is the configuration in the explorer.`;
   const charts = metrics.flatMap((metric) => {
     const own = rows.filter((row) => row.metric === metric.name);
     const range = extent(own.flatMap((row) => [row.mean, row.low, row.high]));
@@ -21,12 +21,10 @@ function updateMarginal(state) {
   $("dead").textContent = dead.length ? `Changes nothing here: ${dead.join(", ")}.` : "";
 }
 
-const valueText = (value) => (value === null ? "none" : typeof value === "number" ? String(Number(value.toPrecision(6))) : value);
-
 function marginalChart(rows, name, metric, range, category, state) {
   if (!rows.length) return null;
   const axis = AXES.find((one) => one.name === name || one.head === name);
-  const words = rows.map((row) => valueText(row.value));
+  const words = rows.map((row) => row.text);
   const x = linear([0, Math.max(rows.length - 1, 1)], [EDGE.left + 8, WIDE - EDGE.right - 8]);
   const y = linear(range, [HIGH - EDGE.bottom, EDGE.top]);
   const end = (row, side) => y(row[side] ?? row.mean);

@@ -82,7 +82,7 @@ function showComparisonTable(rows) {
     if (!metric) return null;
     const text = (value) => fixed(value, metric.digits);
     const p = row.p_corrected === null ? "–" : row.p_corrected < 0.001 ? "< 0.001" : fixed(row.p_corrected, 3);
-    const words = [row.category, ...(several ? [row.setting] : []), metric.label, text(row.literature), text(row.proposed), text(row.difference), `${text(row.low)} to ${text(row.high)}`, p, fixed(row.effect_size, 2)];
+    const words = [row.category, ...(several ? [row.setting] : []), metric.label, text(row.literature), text(row.proposed), text(row.difference), span(row.low, row.high, metric.digits), p, fixed(row.effect_size, 2)];
     return element("tr", {}, ...words.map((word, i) => element(i ? "td" : "th", i ? { text: word } : { scope: "row", text: word })));
   });
   $("comparison-table").replaceChildren(
@@ -95,7 +95,7 @@ function showRecommended(choose) {
   $("recommended").hidden = !rows.length;
   const [words, keep] = [REPORT.words, REPORT.keep].map((name) => METRICS[METRIC.get(name)]);
   if (!rows.length || !words || !keep) return;
-  $("recommended-lead").textContent = `Chosen on half of the prompt pairs by ${words.label} and ${keep.label}, measured on the other half; how sure: the share of bootstrap samples that choose it.`;
+  $("recommended-lead").textContent = `Chosen on half of the prompt pairs by ${words.label} and ${keep.label}, measured on the other half; how sure: the share of bootstrap samples of all pairs that choose it.`;
   $("recommended-cards").replaceChildren(
     ...rows.map((row) => {
       const values = AXES.map((axis) => element("div", {}, element("dt", { text: axis.head }), element("dd", { text: axis.values[axis.codes[row.config]] })));

@@ -66,7 +66,8 @@ function tableRow(config, own, columns, state, choose) {
     const best = get("best");
     const title = get("n") ? `${fixed(get("low"), digits)} to ${fixed(get("high"), digits)}, ${count(get("n"), "value")}${get("nulls") ? `, ${get("nulls")} null` : ""}${get("failed") ? `, ${get("failed")} failed` : ""}` : "no value";
     const label = ["", "not distinguishable from the best", "best"][best];
-    return element("td", { class: ["", "tied", "best"][best] || null, title: label ? `${label}: ${title}` : title, text: fixed(get("mean"), digits) });
+    const whole = label ? `${label}: ${title}` : title;
+    return element("td", { class: ["", "tied", "best"][best] || null, title: whole }, fixed(get("mean"), digits), element("span", { class: "hidden", text: `, ${whole}` }));
   });
   return element("tr", { "data-config": config, class: config === state.config ? "selected" : null, click: () => choose(config) }, ...cells);
 }
