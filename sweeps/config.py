@@ -260,12 +260,8 @@ def _scales(scale: float | None, task: _Task) -> Mapping[str, float]:
 def _metrics(values: Mapping[str, Any], model: _Located) -> tuple[MetricsConfig, tuple[str, ...]]:
     """What is scored, and the names left out: of networks that know the embedded world only, or lack their library."""
     metrics = MetricsConfig.from_mapping(values)
-    own = (
-        ()
-        if model.config.is_world
-        else tuple(m.name for m in get_metrics(metrics.names) if knows_world_only(metrics, m))
-    )
-    left_out = (*own, *not_installed(metrics))
+    chosen = () if model.config.is_world else get_metrics(metrics.names)
+    left_out = (*(m.name for m in chosen if knows_world_only(metrics, m)), *not_installed(metrics))
     names = tuple(name for name in metrics.names if name not in left_out)
     return dataclasses.replace(metrics, names=names), left_out
 

@@ -242,13 +242,10 @@ def draw_group(
     cycles = [None if p.cycle is None or p.is_inverted else pictures[p.cycle] for p in group.places]
     edits = [(i, target) for i, target in enumerate(targets) if group.places[i].is_inverted and target is not None]
     for at in range(0, len(edits), batch_size):  # each has a root of its own, whose attention is kept for a step
-        some = edits[at : at + batch_size]
-        cells, pictures_of = [group.cells[i] for i, _ in some], torch.stack([target for _, target in some])
-        streams, noise = _invert_edits(models, cells, pictures_of, batch_size, progress)
-        plan = plan_streams(streams, sampler.num_inference_steps, starts=[i // 2 for i in range(len(streams))])
-        drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
-        unet_samples += drawn.unet_samples + len(some) * sampler.num_inference_steps
-        for (i, _), picture in zip(some, _finite_pictures(models, drawn.latents[1::2]), strict=True):
+        places, some = zip(*edits[at : at + batch_size], strict=True)
+        found, taken = _undo_inverted(models, [group.cells[i] for i in places], some, batch_size, progress)
+        unet_samples += taken
+        for i, picture in zip(places, found, strict=True):
             cycles[i] = picture
     wall_s = time.perf_counter() - began
     return Drawn(pictures[0], targets, cycles, unet_samples, wall_s, batch_size, word_maps, regions)
@@ -260,16 +257,20 @@ def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, T
     return [(word, maps[place]) for word, place in zip(stream.prompt.words, stream.words, strict=False)]
 
 
-def _invert_edits(
-    models: Models, cells: Sequence[Cell], pictures: Tensor, batch_size: int, progress: Progress
-) -> tuple[list[Stream], Tensor]:
-    """For the pictures of some cells' edits: a root and its child each, and the noise that the two start from."""
+def _undo_inverted(
+    models: Models, cells: Sequence[Cell], edits: Sequence[Tensor], batch_size: int, progress: Progress
+) -> tuple[list[Tensor | None], int]:
+    """Some cells' cycles, a root and its child each from the noise of the edited picture, and the UNet samples taken."""
+    sampler = cells[0].sampler
+    steps = sampler.num_inference_steps
     streams: list[Stream] = []
     for cell in cells:
         streams += [Stream(cell.target), Stream(cell.source, parent=len(streams), edit=cell.reverse)]
     embeds, _ = embed_streams(models, [cell.target for cell in cells], "")
-    steps = cells[0].sampler.num_inference_steps
-    return streams, invert(models, encode_pictures(models, pictures), embeds, steps, batch_size, progress)
+    noise = invert(models, encode_pictures(models, torch.stack(list(edits))), embeds, steps, batch_size, progress)
+    plan = plan_streams(streams, steps, starts=[i // 2 for i in range(len(streams))])
+    drawn = _denoise(models, sampler, plan, noise, batch_size, progress)
+    return _finite_pictures(models, drawn.latents[1::2]), drawn.unet_samples + len(cells) * steps
 
 
 def _denoise(
@@ -336,8 +337,7 @@ def check_computes(device: torch.device) -> None:
     if device.type != "cuda":
         return
     try:
-        torch.zeros(1, device=device)
-        torch.cuda.synchronize(device)
+        torch.cuda.synchronize(device)  # takes no memory, which may be what ran out
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise OSError(f"{device} no longer computes ({reason}); the same command goes on where it stopped") from error
