@@ -260,7 +260,7 @@ def _word_maps(stream: CompiledStream, maps: Tensor | None) -> list[tuple[str, T
 def _undo_inverted(
     models: Models, cells: Sequence[Cell], edits: Sequence[Tensor], batch_size: int, progress: Progress
 ) -> tuple[list[Tensor | None], int]:
-    """Some cells' cycles, a root and its child each from the noise of the edited picture, and the UNet samples taken."""
+    """Cycles of some cells, a root and its child each from the noise of the edit, and the UNet samples they took."""
     sampler = cells[0].sampler
     steps = sampler.num_inference_steps
     streams: list[Stream] = []
